@@ -1,0 +1,91 @@
+/**
+ * The log behind one small port. Two adapters: memory.ts and kafka.ts. Nothing else in the system
+ * knows which one it runs on, and no type of a Kafka client leaves its adapter.
+ */
+import type { Commit } from '../core/processor.ts'
+
+/** A record as the log holds it. */
+export interface LogRecord {
+  readonly offset: number
+  /** The broker's append time where the topic has it, else the producer's time; milliseconds. */
+  readonly appendMs: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+}
+
+/** What a producer hands over. */
+export interface NewRecord {
+  readonly key: string | null
+  readonly value: Uint8Array
+}
+
+/** Where a send landed. `appendMs` is the broker's clock; null where the topic does not have it. */
+export interface Appended {
+  readonly baseOffset: number
+  readonly appendMs: number | null
+}
+
+export interface Sink {
+  /**
+   * Appends to exactly one topic-partition: a send over two leaders can repeat records (F1), and
+   * a record without a partition can move on retry (F2). Rejects with LensError
+   * send_outcome_unknown when the records may or may not be in the log.
+   */
+  append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>
+  close(): Promise<void>
+}
+
+export interface RecordBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly LogRecord[]
+}
+
+/** One member of a consumer group. */
+export interface Source {
+  /**
+   * Joins the group. Batches of one partition come one at a time, in offset order; those of
+   * different partitions may overlap. `assigned` is called at every (re)balance with all that the
+   * member owns, before any batch of it; what the member had before is no longer its own.
+   */
+  run(handlers: SourceHandlers): Promise<void>
+  committed(topic: string, partition: number): Promise<Commit | null>
+  seek(topic: string, partition: number, offset: number): void
+  /** Rejects when the member no longer owns the partition. */
+  commit(topic: string, partition: number, commit: Commit): Promise<void>
+  /** Leaves the group after the running handlers have ended. */
+  stop(): Promise<void>
+}
+
+export interface SourceHandlers {
+  assigned(partitions: readonly TopicPartition[]): void
+  batch(batch: RecordBatch, heartbeat: () => Promise<void>): Promise<void>
+  /** The source cannot go on; the process should end and be started again. */
+  failed(error: unknown): void
+}
+
+export interface TopicPartition {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface TopicSpec {
+  readonly name: string
+  readonly partitions: number
+  readonly replication: number
+  readonly settings: Readonly<Record<string, string>>
+}
+
+export interface Bus {
+  readonly sink: () => Promise<Sink>
+  readonly source: (group: string, topics: readonly string[]) => Source
+  /** Partition counts; a missing topic is absent from the answer. */
+  partitionCounts(topics: readonly string[]): Promise<Readonly<Record<string, number>>>
+  /** Creates what is missing and leaves the rest as it is; returns the names that it created. */
+  createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>
+  /** The offset after the last record of each partition. */
+  endOffsets(topic: string): Promise<readonly number[]>
+  /** All records that a partition holds now, oldest first: a compacted topic as a table. */
+  readAll(topic: string, partition: number): Promise<readonly LogRecord[]>
+  close(): Promise<void>
+}
