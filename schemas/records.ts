@@ -168,6 +168,8 @@ export interface TokenEvents {
   readonly end: null | RequestEnd
 }
 
+export type TriggerState = 'firing' | 'resolved'
+
 /** A rule started or stopped holding for a series. Topic lens.trigger-events, key trigger_id. */
 export interface TriggerEvent {
   /** Deterministic: the same rule, series and episode give the same id, so that a consumer can drop a repeat. */
@@ -191,7 +193,7 @@ export interface TriggerEvent {
 export type RuleState = 'inactive' | 'pending' | 'firing'
 
 /** Internal. Where one rule stands for one series. Topic lens.trigger-state, key = rule and series, compacted. */
-export interface TriggerState {
+export interface RuleEpisode {
   readonly rule: string
   /** Canonical series key. */
   readonly series: string

@@ -32,6 +32,7 @@ function typeOf(schema: Schema, out: Map<string, string>): string {
   if (schema.type === 'array') return `readonly ${wrap(typeOf(schema.items!, out))}[]`
   if (schema.type === 'map') return `Readonly<Record<string, ${typeOf(schema.values!, out)}>>`
   if (schema.type === 'enum') {
+    if (out.has(schema.name!)) throw new Error(`two types are named ${schema.name}`)
     out.set(
       schema.name!,
       `export type ${schema.name} = ${schema.symbols!.map((s) => `'${s}'`).join(' | ')}\n`,
@@ -39,6 +40,7 @@ function typeOf(schema: Schema, out: Map<string, string>): string {
     return schema.name!
   }
   if (schema.type !== 'record') return typeOf(schema.type, out)
+  if (out.has(schema.name!)) throw new Error(`two types are named ${schema.name}`)
   out.set(schema.name!, '')
   const fields = schema.fields!.map(
     (field) =>

@@ -24,7 +24,7 @@ export interface ConfigSource {
 /** `tapPort` is the flag --tap-port and the variable LENS_TAP_PORT, unless its meta names another. */
 export function optionNames(key: string, type: z.ZodType): { flag: string; env: string } {
   const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  const named = (type.meta() ?? {}).env
+  const named = type.meta()?.env
   const env = typeof named === 'string' ? named : `LENS_${flag.replaceAll('-', '_').toUpperCase()}`
   return { flag, env }
 }

@@ -59,9 +59,16 @@ export interface Source {
 
 export interface SourceHandlers {
   assigned(partitions: readonly TopicPartition[]): void
-  batch(batch: RecordBatch, heartbeat: () => Promise<void>): Promise<void>
+  batch(batch: RecordBatch, delivery: Delivery): Promise<void>
   /** The source cannot go on; the process should end and be started again. */
   failed(error: unknown): void
+}
+
+export interface Delivery {
+  /** To be called in long handlers, so that the group does not give the member up. */
+  heartbeat(): Promise<void>
+  /** True when a seek or a rebalance has overtaken this batch: it must not be processed. */
+  isStale(): boolean
 }
 
 export interface TopicPartition {
@@ -76,15 +83,22 @@ export interface TopicSpec {
   readonly settings: Readonly<Record<string, string>>
 }
 
+export interface OffsetRange {
+  /** Of the oldest record that is left. */
+  readonly first: number
+  /** After the last record. */
+  readonly end: number
+}
+
 export interface Bus {
-  readonly sink: () => Promise<Sink>
-  readonly source: (group: string, topics: readonly string[]) => Source
+  sink(): Promise<Sink>
+  source(group: string, topics: readonly string[]): Source
   /** Partition counts; a missing topic is absent from the answer. */
   partitionCounts(topics: readonly string[]): Promise<Readonly<Record<string, number>>>
   /** Creates what is missing and leaves the rest as it is; returns the names that it created. */
   createTopics(specs: readonly TopicSpec[]): Promise<readonly string[]>
-  /** The offset after the last record of each partition. */
-  endOffsets(topic: string): Promise<readonly number[]>
+  /** By partition. */
+  offsets(topic: string): Promise<readonly OffsetRange[]>
   /** All records that a partition holds now, oldest first: a compacted topic as a table. */
   readAll(topic: string, partition: number): Promise<readonly LogRecord[]>
   close(): Promise<void>

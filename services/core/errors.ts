@@ -5,6 +5,7 @@ export type ErrorCode =
   | 'broker_unavailable'
   | 'registry_unavailable'
   | 'topic_missing'
+  | 'partition_lost'
   | 'send_outcome_unknown'
   | 'store_unavailable'
   | 'otlp_unavailable'

@@ -22,19 +22,20 @@ export interface Assignment {
   readonly partition: number
   /** What the last owner of the partition committed. */
   readonly committed: Commit | null
+  /** Offset of the oldest record that the partition still holds. */
+  readonly firstOffset: number
   /** Decoded records of the same partition of the stage's changelog topic, oldest first. */
   readonly changelog: readonly unknown[]
   /** Partition counts of every topic. */
   readonly partitions: Readonly<Record<string, number>>
-  /** The broker's clock in milliseconds at the assignment. */
-  readonly brokerMs: number
 }
 
 /** Decoded records of one topic-partition. */
 export interface Batch {
   readonly topic: string
   readonly partition: number
-  readonly records: readonly Decoded[]
+  /** To be read once, in order; each record's value is valid until the next one is taken. */
+  readonly records: Iterable<Decoded>
 }
 
 /** One record, or the reason why its bytes are none. */

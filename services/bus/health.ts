@@ -1,0 +1,67 @@
+import { metrics } from '@opentelemetry/api'
+import type { Output } from '../core/processor.ts'
+import type { BadRecord } from './publisher.ts'
+
+/** What a stage reports of itself, through the OpenTelemetry SDK of its process. */
+export interface StageHealth {
+  recordsIn(topic: string, records: number): void
+  recordsOut(outputs: readonly Output[]): void
+  deadLetters(bad: readonly BadRecord[]): void
+  /** Source records that retention took before they were read. */
+  missing(records: number): void
+  flushed(durationMs: number): void
+  /** Age of the first record that is not committed. */
+  lag(topic: string, partition: number, lagMs: number): void
+  /** A counter of the stage's own, such as late or duplicate. */
+  count(name: string, times: number): void
+  /** A level of the stage's own, such as the watermark's delay. */
+  level(name: string, value: number): void
+  /** Totals so far by name, for a summary. */
+  totals(): Readonly<Record<string, number>>
+}
+
+/** Instruments of one stage; they cost next to nothing while no SDK is started. */
+export function createHealth(stage: string): StageHealth {
+  const meter = metrics.getMeter('llm-latency-lens')
+  const counter = (name: string, description: string) =>
+    meter.createCounter(`latency_lens.${name}`, { description })
+  const recordsIn = counter('records.in', 'records read')
+  const recordsOut = counter('records.out', 'records published')
+  const dead = counter('records.dead', 'records that could not be processed, by reason')
+  const missing = counter('records.missing', 'records that retention took before they were read')
+  const events = counter('events', 'what a stage counts of its own, by name')
+  const flush = meter.createHistogram('latency_lens.flush.duration', { unit: 's' })
+  const lag = meter.createGauge('latency_lens.lag', { unit: 's' })
+  const levels = meter.createGauge('latency_lens.level')
+  const totals: Record<string, number> = {}
+  const sum = (name: string, times: number) => {
+    totals[name] = (totals[name] ?? 0) + times
+  }
+  return {
+    recordsIn(topic, records) {
+      recordsIn.add(records, { stage, topic })
+      sum('in', records)
+    },
+    recordsOut(outputs) {
+      for (const { topic } of outputs) recordsOut.add(1, { stage, topic })
+      sum('out', outputs.length)
+    },
+    deadLetters(bad) {
+      for (const { topic, reason } of bad) dead.add(1, { stage, topic, reason })
+      sum('dead', bad.length)
+    },
+    missing(records) {
+      missing.add(records, { stage })
+      sum('missing', records)
+    },
+    flushed: (durationMs) => flush.record(durationMs / 1000, { stage }),
+    lag: (topic, partition, lagMs) => lag.record(lagMs / 1000, { stage, topic, partition }),
+    count(name, times) {
+      if (times === 0) return
+      events.add(times, { stage, name })
+      sum(name, times)
+    },
+    level: (name, value) => levels.record(value, { stage, name }),
+    totals: () => ({ ...totals }),
+  }
+}

@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto'
+import {
+  type Admin,
+  AssignerProtocol,
+  type Consumer,
+  type Kafka,
+  type PartitionAssigner,
+} from 'kafkajs'
+import { LensError } from '../core/errors.ts'
+import { toRecord } from './kafka.ts'
+import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
+
+interface SourceParts {
+  readonly kafka: Kafka
+  readonly admin: () => Promise<Admin>
+  readonly group: string
+  readonly topics: readonly string[]
+}
+
+const CONSUMER = {
+  sessionTimeout: 10_000,
+  rebalanceTimeout: 30_000,
+  heartbeatInterval: 2_000,
+  maxWaitTimeInMs: 250,
+  maxBytesPerPartition: 1024 * 1024,
+  allowAutoTopicCreation: false,
+  readUncommitted: true,
+}
+
+/** Refusals of a commit that mean: somebody else owns the partition by now, or soon. */
+const LOST_PARTITION = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
+
+/** A member of a consumer group. Nothing is committed but by commit(). */
+export function createKafkaSource({ kafka, admin, group, topics }: SourceParts): Source {
+  const consumer = kafka.consumer({ ...CONSUMER, groupId: group })
+
+  async function run(handlers: SourceHandlers): Promise<void> {
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      handlers.assigned(partitionsOf(payload.memberAssignment as Record<string, number[]>))
+    })
+    // A group that was lost stays lost for good after an error that is not retriable (C6).
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) handlers.failed(payload.error)
+    })
+    await consumer.connect()
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true })
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 8,
+      async eachBatch({ batch, resolveOffset, heartbeat, isStale, isRunning }) {
+        const { topic, partition, messages } = batch
+        await handlers.batch(
+          { topic, partition, records: messages.map(toRecord) },
+          { heartbeat, isStale: () => isStale() || !isRunning() },
+        )
+        if (!isStale()) resolveOffset(batch.lastOffset())
+        await heartbeat()
+      },
+    })
+  }
+
+  return {
+    run,
+    async committed(topic, partition) {
+      const rows = await (await admin()).fetchOffsets({ groupId: group, topics: [topic] })
+      const row = rows[0]?.partitions.find((entry) => entry.partition === partition)
+      if (!row || row.offset === '-1') return null
+      return { offset: Number(row.offset), metadata: row.metadata ?? '' }
+    },
+    seek: (topic, partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),
+    async commit(topic, partition, { offset, metadata }) {
+      try {
+        await consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata }])
+      } catch (cause) {
+        const message = `could not commit ${topic}-${partition} for ${group}: ${(cause as Error).message}`
+        const lost = LOST_PARTITION.has((cause as { type?: string }).type ?? '')
+        throw lost
+          ? new LensError('partition_lost', message, { cause })
+          : new LensError('broker_unavailable', message, { retryable: true, cause })
+      }
+    },
+    async stop() {
+      await consumer.stop()
+      await consumer.disconnect()
+    },
+  }
+}
+
+function partitionsOf(assignment: Readonly<Record<string, number[]>>): TopicPartition[] {
+  return Object.entries(assignment).flatMap(([topic, partitions]) =>
+    partitions.map((partition) => ({ topic, partition })),
+  )
+}
+
+/** Reads one partition from its beginning to what its end is now, as a group of its own. */
+export async function readPartition(
+  kafka: Kafka,
+  admin: Admin,
+  topic: string,
+  partition: number,
+): Promise<readonly LogRecord[]> {
+  const offsets = await admin.fetchTopicOffsets(topic)
+  const range = offsets.find((row) => row.partition === partition)
+  const end = Number(range?.high ?? 0)
+  if (end <= Number(range?.low ?? 0)) return []
+  const groupId = `lens-read-${randomUUID()}`
+  const partitionAssigners = [onlyPartition(topic, partition)]
+  const consumer = kafka.consumer({ ...CONSUMER, groupId, partitionAssigners })
+  try {
+    return await collect(consumer, topic, end)
+  } finally {
+    await consumer.disconnect()
+    await admin.deleteGroups([groupId]).catch(() => {})
+  }
+}
+
+async function collect(consumer: Consumer, topic: string, end: number): Promise<LogRecord[]> {
+  const records: LogRecord[] = []
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  await new Promise<void>((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+    const running = consumer.run({
+      autoCommit: false,
+      async eachBatch({ batch }) {
+        for (const message of batch.messages) records.push(toRecord(message))
+        if (Number(batch.lastOffset()) >= end - 1) resolve()
+      },
+    })
+    running.catch(reject)
+  })
+  return records
+}
+
+/** kafkajs has no manual assignment: an assigner that gives its only member one partition. */
+function onlyPartition(topic: string, partition: number): PartitionAssigner {
+  const name = 'lens-only-partition'
+  return () => ({
+    name,
+    version: 1,
+    assign: async ({ members }) => [
+      {
+        memberId: members[0]!.memberId,
+        memberAssignment: AssignerProtocol.MemberAssignment.encode({
+          version: 1,
+          assignment: { [topic]: [partition] },
+          userData: Buffer.alloc(0),
+        }),
+      },
+    ],
+    protocol: ({ topics }) => ({
+      name,
+      metadata: AssignerProtocol.MemberMetadata.encode({
+        version: 1,
+        topics,
+        userData: Buffer.alloc(0),
+      }),
+    }),
+  })
+}

@@ -1,0 +1,98 @@
+import './kafkajs-patch.ts'
+import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs'
+import { LensError } from '../core/errors.ts'
+import { createKafkaSink } from './kafka-sink.ts'
+import { createKafkaSource, readPartition } from './kafka-source.ts'
+import type { Bus, LogRecord, TopicSpec } from './port.ts'
+
+export interface KafkaOptions {
+  readonly brokers: readonly string[]
+  readonly clientId: string
+  readonly log: (line: string) => void
+}
+
+/** The bus on Apache Kafka, by kafkajs 2.2.4 without its transactions (design §4). */
+export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
+  const kafka = new Kafka({
+    clientId,
+    brokers: [...brokers],
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
+    logLevel: logLevel.ERROR,
+    logCreator: () => (entry) => log(`kafka: ${entry.namespace} ${entry.log.message}`),
+  })
+  let connected: Promise<Admin> | null = null
+
+  function admin(): Promise<Admin> {
+    connected ??= connect(kafka, brokers).catch((error) => {
+      connected = null
+      throw error
+    })
+    return connected
+  }
+
+  return {
+    sink: () => createKafkaSink(kafka),
+    source: (group, topics) => createKafkaSource({ kafka, admin, group, topics }),
+    async partitionCounts(topics) {
+      const client = await admin()
+      const existing = new Set(await client.listTopics())
+      const wanted = topics.filter((topic) => existing.has(topic))
+      if (wanted.length === 0) return {}
+      const metadata = await client.fetchTopicMetadata({ topics: [...wanted] })
+      return Object.fromEntries(metadata.topics.map((row) => [row.name, row.partitions.length]))
+    },
+    async createTopics(specs) {
+      const client = await admin()
+      const existing = new Set(await client.listTopics())
+      const fresh = specs.filter((spec) => !existing.has(spec.name))
+      if (fresh.length > 0) {
+        await client.createTopics({ topics: fresh.map(topicRequest), waitForLeaders: true })
+      }
+      return fresh.map((spec) => spec.name)
+    },
+    async offsets(topic) {
+      const rows = await (await admin()).fetchTopicOffsets(topic)
+      const byPartition = [...rows].sort((a, b) => a.partition - b.partition)
+      return byPartition.map((row) => ({ first: Number(row.low), end: Number(row.high) }))
+    },
+    readAll: async (topic, partition) => readPartition(kafka, await admin(), topic, partition),
+    async close() {
+      if (connected) await (await connected).disconnect()
+    },
+  }
+}
+
+async function connect(kafka: Kafka, brokers: readonly string[]): Promise<Admin> {
+  const client = kafka.admin()
+  try {
+    await client.connect()
+    return client
+  } catch (cause) {
+    throw new LensError(
+      'broker_unavailable',
+      `no Kafka broker answers at ${brokers.join(',')} (KAFKA_BROKERS): ${(cause as Error).message}`,
+      { retryable: true, cause },
+    )
+  }
+}
+
+function topicRequest(spec: TopicSpec) {
+  return {
+    topic: spec.name,
+    numPartitions: spec.partitions,
+    replicationFactor: spec.replication,
+    configEntries: Object.entries(spec.settings).map(([name, value]) => ({ name, value })),
+  }
+}
+
+/** A kafkajs message as our record. */
+export function toRecord(message: KafkaMessage): LogRecord {
+  return {
+    offset: Number(message.offset),
+    appendMs: Number(message.timestamp),
+    key: message.key,
+    value: message.value,
+  }
+}

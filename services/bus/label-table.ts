@@ -1,0 +1,100 @@
+import type { Labels } from '../core/measure/labels.ts'
+import { createAvroReader } from './avro-reader.ts'
+
+/** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
+export interface LabelTable {
+  readonly empty: Labels
+  /** The labels in bytes [from, to): provider, model, endpoint, region, tenant, attributes. */
+  lookUp(bytes: Uint8Array, from: number, to: number): Labels
+  /** The same object for equal labels that another way of decoding gave. */
+  intern(labels: Labels): Labels
+}
+
+interface Entry {
+  readonly bytes: Uint8Array
+  readonly labels: Labels
+}
+
+/** How many sets of labels are kept; after that the table starts again from nothing. */
+const LABEL_SETS_MAX = 65_536
+
+const EMPTY: Labels = Object.freeze({
+  model: '',
+  endpoint: '',
+  region: '',
+  tenant: '',
+  provider: '',
+  attributes: Object.freeze({}),
+})
+
+/** An empty table. */
+export function createLabelTable(): LabelTable {
+  const byHash = new Map<number, Entry[]>()
+  const byText = new Map<string, Labels>()
+  const reader = createAvroReader()
+
+  function intern(labels: Labels): Labels {
+    const { model, endpoint, region, tenant, provider } = labels
+    const attributes = Object.fromEntries(Object.entries(labels.attributes).sort())
+    const own = { model, endpoint, region, tenant, provider, attributes }
+    const text = JSON.stringify(own)
+    const known = byText.get(text)
+    if (known) return known
+    if (byText.size >= LABEL_SETS_MAX) {
+      byText.clear()
+      byHash.clear()
+    }
+    const frozen = Object.freeze(own)
+    byText.set(text, frozen)
+    return frozen
+  }
+
+  function read(bytes: Uint8Array, from: number, to: number): Labels {
+    reader.open(bytes.subarray(0, to), from)
+    const [provider, model, endpoint, region, tenant] = [
+      reader.string(),
+      reader.string(),
+      reader.string(),
+      reader.string(),
+      reader.string(),
+    ]
+    const attributes: [string, string][] = []
+    for (let items = reader.long(); items !== 0; items = reader.long()) {
+      if (items < 0) reader.long()
+      for (let i = 0; i < Math.abs(items); i++) attributes.push([reader.string(), reader.string()])
+    }
+    return { provider, model, endpoint, region, tenant, attributes: Object.fromEntries(attributes) }
+  }
+
+  return {
+    empty: EMPTY,
+    intern,
+    lookUp(bytes, from, to) {
+      const hash = hashBytes(bytes, from, to)
+      const entries = byHash.get(hash)
+      if (entries) {
+        for (let i = 0; i < entries.length; i++) {
+          if (equal(entries[i]!.bytes, bytes, from, to)) return entries[i]!.labels
+        }
+      }
+      const labels = intern(read(bytes, from, to))
+      const entry = { bytes: Uint8Array.prototype.slice.call(bytes, from, to), labels }
+      const bucket = byHash.get(hash)
+      if (bucket) bucket.push(entry)
+      else byHash.set(hash, [entry])
+      return labels
+    },
+  }
+}
+
+function hashBytes(bytes: Uint8Array, from: number, to: number): number {
+  let hash = 0x811c9dc5
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+  return hash >>> 0
+}
+
+function equal(known: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
+  if (known.length !== to - from) return false
+  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[from + i]) return false
+  return true
+}

@@ -1,0 +1,170 @@
+import { LensError } from '../core/errors.ts'
+import type { Clock } from './clock.ts'
+import { createMemoryGroup, type MemoryGroup } from './memory-group.ts'
+import type { Bus, LogRecord, NewRecord, Source, TopicSpec } from './port.ts'
+
+/** A step at which a fault may strike. */
+export type Step = 'deliver' | 'append' | 'appended' | 'commit'
+
+/** What happens at a step: go on, deliver the batch once more, or the acting member dies here. */
+export type Fault = 'go' | 'repeat' | 'crash'
+
+export interface MemoryBusOptions {
+  readonly clock: Clock
+  /** Decides at each step; a seeded function makes a run repeatable. */
+  readonly fault?: (step: Step, topic: string, partition: number) => Fault
+  /** Which of n deliverable partitions is served next; the first when left out. */
+  readonly pick?: (n: number) => number
+  /** Deliver by itself (a running process) or only in settle() (a test). */
+  readonly automatic: boolean
+  /** Records per partition that are kept although every group has committed past them. */
+  readonly keepRecords?: number
+}
+
+/** A partitioned, ordered log with consumer groups in one process. */
+export interface MemoryBus extends Bus {
+  /** Delivers until no group has anything left to read and no handler runs. */
+  settle(): Promise<void>
+  /** Takes a member out as a crash would: no drain, no commit. Its calls fail from now on. */
+  crash(source: Source): void
+  /** Gives every group a new assignment. */
+  rebalance(): void
+}
+
+/** The records of one partition; the oldest may have been dropped. */
+export interface MemoryLog {
+  first: number
+  readonly records: LogRecord[]
+}
+
+const KEEP_RECORDS = 20_000
+
+/** The error with which a member dies at a fault. */
+export function crashed(): LensError {
+  return new LensError('broker_unavailable', 'the member was crashed by a fault of the memory bus')
+}
+
+/** An empty bus. */
+export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
+  const { clock, automatic, keepRecords = KEEP_RECORDS } = options
+  const fault = options.fault ?? (() => 'go')
+  const topics = new Map<string, MemoryLog[]>()
+  const groups = new Map<string, MemoryGroup>()
+  let delivering: Promise<void> | null = null
+  // Something may be waiting that the running delivery has already looked past.
+  let appended = false
+
+  function logOf(topic: string, partition: number): MemoryLog {
+    const log = topics.get(topic)?.[partition]
+    if (!log) throw new LensError('topic_missing', `no partition ${topic}-${partition} on the bus`)
+    return log
+  }
+
+  function append(topic: string, partition: number, records: readonly NewRecord[]) {
+    const log = logOf(topic, partition)
+    const appendMs = clock.nowMs()
+    const baseOffset = log.first + log.records.length
+    records.forEach(({ key, value }, i) => {
+      log.records.push({
+        offset: baseOffset + i,
+        appendMs,
+        key: key === null ? null : Buffer.from(key),
+        value,
+      })
+    })
+    trim(topic, partition, log)
+    return { baseOffset, appendMs }
+  }
+
+  /** Forgets what every group has committed past, beyond the newest `keepRecords`. */
+  function trim(topic: string, partition: number, log: MemoryLog): void {
+    const excess = log.records.length - 2 * keepRecords
+    if (excess < 0) return
+    let needed = log.first + log.records.length - keepRecords
+    for (const group of groups.values()) {
+      if (group.reads(topic)) needed = Math.min(needed, group.position(topic, partition))
+    }
+    const drop = Math.max(0, needed - log.first)
+    log.records.splice(0, drop)
+    log.first += drop
+  }
+
+  async function deliverAll(): Promise<void> {
+    for (let busy = true; busy; ) {
+      busy = false
+      for (const group of [...groups.values()]) busy = (await group.deliverOne()) || busy
+    }
+  }
+
+  async function run(): Promise<void> {
+    try {
+      while (appended) {
+        appended = false
+        await deliverAll()
+      }
+    } finally {
+      delivering = null
+    }
+  }
+
+  function settle(): Promise<void> {
+    appended = true
+    delivering ??= run()
+    return delivering
+  }
+
+  function wake(): void {
+    appended = true
+    if (automatic && delivering === null) delivering = Promise.resolve().then(run)
+  }
+
+  return {
+    settle,
+    rebalance() {
+      for (const group of groups.values()) group.rebalance()
+    },
+    crash(source) {
+      for (const group of groups.values()) group.remove(source)
+    },
+    async sink() {
+      return {
+        async append(topic, partition, records) {
+          if (fault('append', topic, partition) === 'crash') throw crashed()
+          const landed = append(topic, partition, records)
+          wake()
+          if (fault('appended', topic, partition) === 'crash') throw crashed()
+          return landed
+        },
+        close: async () => {},
+      }
+    },
+    source(name, names) {
+      const pick = options.pick ?? (() => 0)
+      const group = groups.get(name) ?? createMemoryGroup({ fault, pick, logOf, topics })
+      groups.set(name, group)
+      return group.member(names, wake)
+    },
+    async partitionCounts(names) {
+      const known = names.filter((name) => topics.has(name))
+      return Object.fromEntries(known.map((name) => [name, topics.get(name)!.length]))
+    },
+    async createTopics(specs: readonly TopicSpec[]) {
+      const fresh = specs.filter((spec) => !topics.has(spec.name))
+      for (const { name, partitions } of fresh) {
+        topics.set(
+          name,
+          Array.from({ length: partitions }, () => ({ first: 0, records: [] })),
+        )
+      }
+      return fresh.map((spec) => spec.name)
+    },
+    async offsets(topic) {
+      const logs = topics.get(topic) ?? []
+      return logs.map(({ first, records }) => ({ first, end: first + records.length }))
+    },
+    readAll: async (topic, partition) => [...logOf(topic, partition).records],
+    async close() {
+      await delivering
+    },
+  }
+}

@@ -1,0 +1,138 @@
+import type { DeadLetter } from '../../schemas/records.ts'
+import { DEAD_LETTERS } from '../../schemas/topics.ts'
+import { DEAD_LETTER_DETAILS, type DeadLetterReason } from '../core/dead-letter.ts'
+import { partitionOf } from '../core/hash.ts'
+import type { Output } from '../core/processor.ts'
+import type { BrokerClock, Clock } from './clock.ts'
+import type { Codec } from './codec.ts'
+import type { Bus, LogRecord, NewRecord, Sink } from './port.ts'
+import { type RetrySurroundings, retrying } from './retry.ts'
+
+/** Encodes outputs and appends them, partition by partition, until they are acknowledged. */
+export interface Publisher {
+  publish(outputs: readonly Output[], how: RetrySurroundings): Promise<void>
+  deadLetters(stage: string, bad: readonly BadRecord[], how: RetrySurroundings): Promise<void>
+  close(): Promise<void>
+}
+
+/** A record that a stage could not process. */
+export interface BadRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly record: LogRecord
+  readonly reason: DeadLetterReason
+}
+
+interface PublisherParts {
+  readonly bus: Bus
+  readonly codec: Codec
+  readonly clock: Clock
+  readonly brokerClock: BrokerClock
+  readonly log: (line: string) => void
+}
+
+/** Stays well below the smallest messageBytesMax of the table of topics. */
+const APPEND_BYTES_MAX = 768 * 1024
+
+/** A publisher with a sink of its own, opened at the first use. */
+export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Publisher {
+  let sink: Promise<Sink> | null = null
+  let counts: Promise<Readonly<Record<string, number>>> | null = null
+
+  function opened(): Promise<Sink> {
+    sink ??= bus.sink().catch((error) => {
+      sink = null
+      throw error
+    })
+    return sink
+  }
+
+  /**
+   * The outcome of a failed append is unknown and the append is done again: everything that a
+   * stage publishes is either dropped by its reader as a repeat or an identical upsert.
+   */
+  async function appendAll(
+    topic: string,
+    partition: number,
+    records: readonly NewRecord[],
+    how: RetrySurroundings,
+  ): Promise<void> {
+    for (const part of chunksOf(records)) {
+      const { appendMs } = await retrying(
+        async () => (await opened()).append(topic, partition, part),
+        how,
+      )
+      if (appendMs !== null) brokerClock.observe(appendMs)
+    }
+  }
+
+  async function publish(outputs: readonly Output[], how: RetrySurroundings): Promise<void> {
+    const byPartition = new Map<
+      string,
+      { topic: string; partition: number; records: NewRecord[] }
+    >()
+    for (const { topic, partition, key, value } of outputs) {
+      const place = `${topic}-${partition}`
+      const group = byPartition.get(place) ?? { topic, partition, records: [] }
+      byPartition.set(place, group)
+      group.records.push({ key, value: codec.encode(topic, value) })
+    }
+    await Promise.all(
+      [...byPartition.values()].map((group) =>
+        appendAll(group.topic, group.partition, group.records, how),
+      ),
+    )
+  }
+
+  return {
+    publish,
+    async deadLetters(stage, bad, how) {
+      counts ??= bus.partitionCounts([DEAD_LETTERS])
+      const partitions = (await counts)[DEAD_LETTERS]!
+      await publish(
+        bad.map((record) => deadLetter(stage, record, partitions)),
+        how,
+      )
+    },
+    async close() {
+      await (await sink?.catch(() => null))?.close()
+    },
+  }
+}
+
+/** `seen_at` is the time of the append, so that a repeat is the identical record. */
+function deadLetter(stage: string, bad: BadRecord, partitions: number): Output {
+  const { topic, partition, record, reason } = bad
+  const key = `${topic}-${partition}-${record.offset}`
+  const value: DeadLetter = {
+    topic,
+    partition,
+    offset: record.offset,
+    stage,
+    reason,
+    detail: DEAD_LETTER_DETAILS[reason],
+    key: asBuffer(record.key),
+    value: asBuffer(record.value),
+    seen_at: record.appendMs,
+  }
+  return { topic: DEAD_LETTERS, partition: partitionOf(key, partitions), key, value }
+}
+
+function asBuffer(bytes: Uint8Array | null): Buffer | null {
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+/** Cuts records into appends of a bounded size; a larger single record goes alone. */
+function chunksOf(records: readonly NewRecord[]): NewRecord[][] {
+  const chunks: NewRecord[][] = []
+  let size = Number.POSITIVE_INFINITY
+  for (const record of records) {
+    if (size + record.value.length > APPEND_BYTES_MAX) {
+      chunks.push([])
+      size = 0
+    }
+    chunks.at(-1)!.push(record)
+    size += record.value.length
+  }
+  return chunks
+}

@@ -1,0 +1,129 @@
+import { TOPICS } from '../../schemas/topics.ts'
+import type { Assignment, Plan, Processor } from '../core/processor.ts'
+import { type BrokerClock, type Clock, createBrokerClock } from './clock.ts'
+import type { Codec, Decoder } from './codec.ts'
+import type { StageHealth } from './health.ts'
+import { createLane, type Lane, type LaneParts } from './lane.ts'
+import type { Bus, OffsetRange, RecordBatch, TopicPartition } from './port.ts'
+import { createPublisher } from './publisher.ts'
+
+/** A stage of the pipeline: what it reads and the processor that it is. */
+export interface StageSpec<Effect = never> {
+  readonly name: string
+  /** Consumer group, one per service. */
+  readonly group: string
+  readonly topics: readonly string[]
+  /** A compacted topic of the stage's own, read whole before its processor is created. */
+  readonly changelog?: string
+  /** Decoders other than the codec's own. */
+  readonly decoders?: Readonly<Record<string, Decoder>>
+  /** False for a stage whose bad input another stage puts into lens.dead-letters already. */
+  readonly deadLetters: boolean
+  readonly create: (assignment: Assignment) => Processor<Effect>
+  /** Carries out an effect; retryable LensErrors are tried again, others end the stage. */
+  readonly carryOut?: (effect: Effect) => Promise<void>
+}
+
+export interface StageParts {
+  readonly bus: Bus
+  readonly codec: Codec
+  readonly clock: Clock
+  readonly health: StageHealth
+  readonly log: (line: string) => void
+  /** The stage cannot go on: the process should end. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** A running stage. */
+export interface Stage {
+  /** Lets time pass for every partition; a process calls it some times a second. */
+  tick(): Promise<void>
+  /** Every record that was in the source topics when it was called has been committed. */
+  isCaughtUp(): Promise<boolean>
+  /** Stops reading, flushes what may be flushed, commits and leaves the group. */
+  stop(): Promise<void>
+}
+
+/** Starts a stage: poll, decode, process, publish, carry out effects, commit; in that order. */
+export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StageParts): Promise<Stage> {
+  const { bus, codec, clock, log } = parts
+  const brokerClock = createBrokerClock(clock)
+  const publisher = createPublisher({ bus, codec, clock, brokerClock, log })
+  const source = bus.source(spec.group, spec.topics)
+  const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
+  let lanes = new Map<string, Lane>()
+  let stopping = false
+  let failed = false
+
+  function fail(error: unknown): void {
+    if (failed || stopping) return
+    failed = true
+    parts.onFailure(error)
+  }
+
+  function laneParts(): LaneParts<Effect> {
+    return { ...parts, spec, source, partitions, publisher, brokerClock, isStopped: () => failed }
+  }
+
+  await source.run({
+    assigned(owned: readonly TopicPartition[]) {
+      for (const lane of lanes.values()) lane.abandon()
+      lanes = new Map(owned.map((tp) => [laneKey(tp), createLane(tp, laneParts(), fail)]))
+      const list = owned.map(laneKey).join(' ')
+      log(`${spec.name}: ${owned.length === 0 ? 'no partitions' : `partitions ${list}`}`)
+    },
+    async batch(batch: RecordBatch, delivery) {
+      const lane = lanes.get(laneKey(batch))
+      if (lane && !stopping) await lane.batch(batch, delivery)
+    },
+    failed: fail,
+  })
+
+  return {
+    async tick() {
+      if (stopping || failed) return
+      const due = [...lanes.values()].filter((lane) => lane.isDue())
+      await tickLanes(due, bus, brokerClock).catch((error) => log(`${spec.name}: ${error.message}`))
+    },
+    async isCaughtUp() {
+      const ends = new Map<string, readonly OffsetRange[]>()
+      for (const topic of spec.topics) ends.set(topic, await bus.offsets(topic))
+      const all = [...lanes.values()]
+      return all.every(
+        (lane) => lane.committedOffset() >= ends.get(lane.topic)![lane.partition]!.end,
+      )
+    },
+    async stop() {
+      if (stopping) return
+      stopping = true
+      if (!failed) await Promise.all([...lanes.values()].map((lane) => lane.drain()))
+      await source.stop()
+      await publisher.close()
+    },
+  }
+}
+
+function laneKey({ topic, partition }: TopicPartition): string {
+  return `${topic}-${partition}`
+}
+
+/** One look at each topic's ends serves all its lanes. */
+async function tickLanes(
+  lanes: readonly Lane[],
+  bus: Bus,
+  brokerClock: BrokerClock,
+): Promise<void> {
+  const topics = new Set(lanes.map((lane) => lane.topic))
+  for (const topic of topics) {
+    // Taken before the question is sent: what the answer does not hold yet is appended later.
+    const brokerMs = brokerClock.nowMs()
+    const ranges = await bus.offsets(topic)
+    const own = lanes.filter((lane) => lane.topic === topic)
+    await Promise.all(own.map((lane) => lane.tick(brokerMs, ranges[lane.partition]?.end ?? 0)))
+  }
+}
+
+/** Nothing to do until `wakeMs`. */
+export function idlePlan(wakeMs: number): Plan {
+  return { outputs: [], effects: [], commit: null, wakeMs }
+}

@@ -1,0 +1,171 @@
+import type { RequestEnd, Status, TokenEvents } from '../../schemas/records.ts'
+import type { DeadLetterReason } from '../core/dead-letter.ts'
+import { VALUE_MAX } from '../core/histogram/distribution.ts'
+import type { TokenRun } from '../core/measure/token-run.ts'
+import { eventTimeUs } from '../core/windows/fold.ts'
+import { type AvroReader, createAvroReader } from './avro-reader.ts'
+import { type Codec, type Decoder, HEADER_BYTES } from './codec.ts'
+import { createLabelTable, type LabelTable } from './label-table.ts'
+
+/**
+ * The decoder of the inner loop: TokenEvents, from bytes into one reused TokenRun. Bounds-checked,
+ * with no object, string or array per token; labels are looked up by their bytes. Records that
+ * another version of the schema wrote take the way through avsc.
+ *
+ * layout  request_id source | provider model endpoint region tenant attributes | started_at
+ *         first_chunk elapsed_us gaps_us[] tokens[] token_source end?
+ */
+export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: number): Decoder {
+  const reader = createAvroReader()
+  const labels = createLabelTable()
+  const run: MutableRun = {
+    labels: labels.empty,
+    startedAtUs: 0,
+    firstChunk: 0,
+    elapsedUs: 0,
+    lastUs: 0,
+    chunks: 0,
+    gapsUs: new Int32Array(64),
+    hasTokens: false,
+    tokens: new Int32Array(64),
+    end: null,
+  }
+  const result: { value: unknown; bad: DeadLetterReason | null } = { value: run, bad: null }
+  return (bytes, appendMs) => {
+    const writer = codec.readerOf(topic, bytes)
+    if (typeof writer === 'string') result.bad = writer
+    else if (writer.same) result.bad = readRun(reader, bytes!, run, labels)
+    else {
+      const { value, bad } = writer.read(bytes as Buffer)
+      result.bad = bad ?? fillRun(run, value as TokenEvents, labels)
+    }
+    result.bad ??= runFault(run)
+    if (result.bad === null && eventTimeUs(run) / 1000 > appendMs + futureMs) {
+      result.bad = 'future_time'
+    }
+    result.value = result.bad === null ? run : undefined
+    return result
+  }
+}
+
+type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] }
+
+const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
+const TOKEN_SOURCES = 3
+
+function readRun(
+  reader: AvroReader,
+  bytes: Uint8Array,
+  run: MutableRun,
+  labels: LabelTable,
+): DeadLetterReason | null {
+  reader.open(bytes, HEADER_BYTES)
+  reader.skipBytes()
+  reader.skipBytes()
+  const from = reader.position()
+  for (let i = 0; i < 5; i++) reader.skipBytes()
+  reader.skipStringMap()
+  const to = reader.position()
+  run.startedAtUs = reader.long()
+  run.firstChunk = reader.long()
+  run.elapsedUs = reader.long()
+  run.gapsUs = reader.ints(run.gapsUs)
+  run.chunks = reader.itemCount()
+  run.lastUs = run.elapsedUs + reader.itemSum()
+  run.tokens = reader.ints(run.tokens)
+  const tokens = reader.itemCount()
+  run.hasTokens = tokens > 0
+  const source = reader.long()
+  run.end = reader.branch(2) === 1 ? readEnd(reader) : null
+  const fault = reader.fault()
+  if (fault) return fault
+  if (!reader.atEnd() || source < 0 || source >= TOKEN_SOURCES) return 'invalid_value'
+  if (tokens !== 0 && tokens !== run.chunks) return 'invalid_value'
+  run.labels = labels.lookUp(bytes, from, to)
+  return null
+}
+
+function readEnd(reader: AvroReader): RequestEnd {
+  const long = reader.long
+  const optional = () => (reader.branch(2) === 1 ? long() : null)
+  return {
+    status: STATUSES[reader.branch(STATUSES.length)]!,
+    error_type: reader.string(),
+    finish_reason: reader.string(),
+    duration_us: long(),
+    ttft_us: optional(),
+    first_chunk_tokens: long(),
+    chunks: long(),
+    intended_at: optional(),
+    input_tokens: optional(),
+    output_tokens: optional(),
+    cached_tokens: optional(),
+    reasoning_tokens: optional(),
+    attempts: long(),
+    cost_usd: reader.branch(2) === 1 ? reader.double() : null,
+    security:
+      reader.branch(2) === 1
+        ? { validation_us: long(), threat_detection_us: long(), output_filter_us: long() }
+        : null,
+    speculative:
+      reader.branch(2) === 1
+        ? {
+            draft_tokens: long(),
+            accepted_tokens: long(),
+            draft_us: long(),
+            round_trip_us: long(),
+            verify_us: long(),
+          }
+        : null,
+    quality: reader.strings(),
+  }
+}
+
+/** Fills the run from a record that avsc decoded. */
+function fillRun(
+  run: MutableRun,
+  record: TokenEvents,
+  labels: LabelTable,
+): DeadLetterReason | null {
+  const { gaps_us, tokens } = record
+  if (tokens.length !== 0 && tokens.length !== gaps_us.length) return 'invalid_value'
+  run.labels = labels.intern(record)
+  run.startedAtUs = record.started_at
+  run.firstChunk = record.first_chunk
+  run.elapsedUs = record.elapsed_us
+  run.chunks = gaps_us.length
+  run.gapsUs = Int32Array.from(gaps_us)
+  run.lastUs = gaps_us.reduce((sum, gap) => sum + gap, run.elapsedUs)
+  run.hasTokens = tokens.length > 0
+  run.tokens = Int32Array.from(tokens)
+  run.end = record.end
+  return null
+}
+
+/** The limits within which a run can be counted. */
+function runFault(run: TokenRun): DeadLetterReason | null {
+  let lowest = Math.min(run.startedAtUs, run.firstChunk, run.elapsedUs)
+  for (let i = 0; i < run.chunks; i++) if (run.gapsUs[i]! < lowest) lowest = run.gapsUs[i]!
+  if (run.hasTokens) {
+    for (let i = 0; i < run.chunks; i++) if (run.tokens[i]! < lowest) lowest = run.tokens[i]!
+  }
+  // The record that starts with chunk 0 starts at the send.
+  const first = run.chunks === 0 || run.firstChunk > 0 || run.elapsedUs === 0
+  if (lowest < 0 || run.lastUs > VALUE_MAX || !first) return 'invalid_value'
+  return run.end && !endFits(run, run.end) ? 'invalid_value' : null
+}
+
+function endFits(run: TokenRun, end: RequestEnd): boolean {
+  const { duration_us, ttft_us, chunks, first_chunk_tokens, intended_at, security } = end
+  const times = [duration_us, ttft_us ?? 0]
+  if (security) {
+    times.push(security.validation_us, security.threat_detection_us, security.output_filter_us)
+  }
+  const counts = [chunks, first_chunk_tokens, end.input_tokens ?? 0, end.output_tokens ?? 0]
+  return (
+    times.every((time) => time >= 0 && time <= VALUE_MAX / 4) &&
+    counts.every((count) => count >= 0) &&
+    (ttft_us === null || ttft_us <= run.lastUs || chunks === 0) &&
+    (intended_at === null || run.startedAtUs - intended_at <= VALUE_MAX)
+  )
+}

@@ -1,0 +1,62 @@
+/**
+ * Bucket index of the base-2 exponential histogram, as OTLP defines it, at the fixed scale 6:
+ * bucket i holds (base^i, base^(i+1)], base = 2^(1/64), so a value is known to within 0.55 %.
+ * No logarithm: the exponent is read from the double's bits and the 64 thresholds of an octave are
+ * compared as exact integers, so that every machine puts a value into the same bucket.
+ */
+export const SCALE = 6
+const SUBBUCKETS = 64
+const MANTISSA_BITS = 40
+
+/** floor(2^(40 + k/64)) for k in 0..63, by binary search over integer powers: exact everywhere. */
+function thresholds(): Float64Array {
+  const table = new Float64Array(SUBBUCKETS)
+  for (let k = 0; k < SUBBUCKETS; k++) {
+    const limit = 1n << BigInt(MANTISSA_BITS * SUBBUCKETS + k)
+    let low = 1n << BigInt(MANTISSA_BITS)
+    let high = low * 2n
+    while (high - low > 1n) {
+      const middle = (low + high) / 2n
+      if (middle ** BigInt(SUBBUCKETS) <= limit) low = middle
+      else high = middle
+    }
+    table[k] = Number(low) / 2 ** MANTISSA_BITS
+  }
+  return table
+}
+
+const THRESHOLDS = thresholds()
+
+// A cell is the top 11 bits of the mantissa: it holds at most one threshold, so that the number of
+// thresholds below the cell, and one comparison, give the bucket.
+const CELL_BITS = 11
+const BELOW_CELL = new Uint8Array(1 << CELL_BITS)
+for (let cell = 0; cell < BELOW_CELL.length; cell++) {
+  const start = 1 + cell / BELOW_CELL.length
+  let below = 0
+  while (below < SUBBUCKETS && THRESHOLDS[below]! < start) below++
+  BELOW_CELL[cell] = below
+}
+
+const NEXT_OCTAVE = 2
+const NEXT_THRESHOLD = Float64Array.from({ length: SUBBUCKETS + 1 }, (_, k) =>
+  k < SUBBUCKETS ? THRESHOLDS[k]! : NEXT_OCTAVE,
+)
+const FLOAT = new Float64Array(1)
+const BITS = new Uint32Array(FLOAT.buffer)
+
+/** The bucket of an integer from 1 to 2^40; exact (larger values are rounded to 40 bits). */
+export function bucketIndex(value: number): number {
+  FLOAT[0] = value
+  const high = BITS[1]!
+  const below = BELOW_CELL[(high >>> (20 - CELL_BITS)) & ((1 << CELL_BITS) - 1)]!
+  const exponent = (high >>> 20) - 1023
+  BITS[1] = (high & 0xfffff) | 0x3ff00000
+  const above = FLOAT[0] > NEXT_THRESHOLD[below]! ? 1 : 0
+  return exponent * SUBBUCKETS + below - 1 + above
+}
+
+/** The logarithmic middle of a bucket: base^(i + 1/2). */
+export function bucketMiddle(index: number): number {
+  return 2 ** ((index + 0.5) / SUBBUCKETS)
+}

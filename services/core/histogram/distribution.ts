@@ -1,0 +1,190 @@
+import type { Distribution as DistributionRecord, SliceMetric } from '../../../schemas/records.ts'
+import { bucketIndex, bucketMiddle, SCALE } from './bucket.ts'
+import {
+  addExact,
+  addProduct,
+  createExactSum,
+  type ExactSum,
+  exactValue,
+  mergeExact,
+} from './exact-sum.ts'
+
+/**
+ * A distribution of non-negative integers: exponential histogram, exact count, sum, sum of squares,
+ * minimum and maximum. Everything is an integer, so merging is associative and commutative and any
+ * split, order or replay of the same values gives the same state.
+ */
+export interface Distribution {
+  count: number
+  zeroCount: number
+  readonly sum: ExactSum
+  readonly squares: ExactSum
+  min: number
+  max: number
+  /** Bucket index of counts[0]. */
+  offset: number
+  /** Bucket counts; the ends may be zero. */
+  counts: Float64Array
+}
+
+/** The largest value that is taken: 2^40 microseconds, 12 days. */
+export const VALUE_MAX = 2 ** 40
+
+const GROWTH = 32
+const NO_COUNTS = new Float64Array(0)
+
+/** A distribution of nothing. */
+export function createDistribution(): Distribution {
+  return {
+    count: 0,
+    zeroCount: 0,
+    sum: createExactSum(),
+    squares: createExactSum(),
+    min: Number.POSITIVE_INFINITY,
+    max: Number.NEGATIVE_INFINITY,
+    offset: 0,
+    counts: NO_COUNTS,
+  }
+}
+
+/** Counts an integer 0 <= value <= VALUE_MAX, `times` >= 1 times. */
+export function addValue(target: Distribution, value: number, times: number): void {
+  target.count += times
+  addProduct(target.sum, value, 1, times)
+  addProduct(target.squares, value, value, times)
+  if (value < target.min) target.min = value
+  if (value > target.max) target.max = value
+  if (value === 0) {
+    target.zeroCount += times
+    return
+  }
+  const index = bucketIndex(value)
+  if (index < target.offset || index >= target.offset + target.counts.length) {
+    cover(target, index, index + 1)
+  }
+  target.counts[index - target.offset]! += times
+}
+
+/** Adds `other` into `target`. */
+export function mergeDistribution(target: Distribution, other: Distribution): void {
+  if (other.count === 0) return
+  target.count += other.count
+  target.zeroCount += other.zeroCount
+  mergeExact(target.sum, other.sum)
+  mergeExact(target.squares, other.squares)
+  if (other.min < target.min) target.min = other.min
+  if (other.max > target.max) target.max = other.max
+  const [first, end] = occupied(other)
+  if (first === end) return
+  cover(target, other.offset + first, other.offset + end)
+  const shift = other.offset - target.offset
+  for (let i = first; i < end; i++) target.counts[i + shift]! += other.counts[i]!
+}
+
+/** Makes room for buckets [from, to). */
+function cover(target: Distribution, from: number, to: number): void {
+  const { offset, counts } = target
+  const empty = counts.length === 0
+  if (!empty && from >= offset && to <= offset + counts.length) return
+  const start = empty ? from : Math.min(from, offset)
+  const end = empty ? to : Math.max(to, offset + counts.length)
+  const first = Math.floor(start / GROWTH) * GROWTH
+  const grown = new Float64Array(Math.ceil(end / GROWTH) * GROWTH - first)
+  if (!empty) grown.set(counts, offset - first)
+  target.offset = first
+  target.counts = grown
+}
+
+/** The part of counts between the first and the last non-zero one, as [first, end). */
+function occupied({ counts }: Distribution): [number, number] {
+  let first = 0
+  let end = counts.length
+  while (first < end && counts[first] === 0) first++
+  while (end > first && counts[end - 1] === 0) end--
+  return [first, end]
+}
+
+/**
+ * The value at quantile q in (0, 1]: the smallest whose cumulative count reaches q * count, as the
+ * logarithmic middle of its bucket, clamped to the exact minimum and maximum. Count must not be 0.
+ */
+export function quantile(source: Distribution, q: number): number {
+  const rank = Math.max(1, Math.ceil(q * source.count))
+  let cumulative = source.zeroCount
+  if (cumulative >= rank) return 0
+  for (let i = 0; i < source.counts.length; i++) {
+    cumulative += source.counts[i]!
+    if (cumulative >= rank) {
+      const middle = bucketMiddle(source.offset + i)
+      return Math.min(source.max, Math.max(source.min, middle))
+    }
+  }
+  return source.max
+}
+
+/**
+ * The published form of a distribution that is not empty, in units of 2^-unitShift of the counted
+ * integers (0 for microseconds): a power of two moves a base-2 histogram without changing a count.
+ */
+export function distributionResult(source: Distribution, unitShift: number): DistributionRecord {
+  const unit = 2 ** -unitShift
+  const n = BigInt(source.count)
+  const sum = exactValue(source.sum)
+  // n * sum(x^2) - sum(x)^2 is an integer: the only rounding is in the last division.
+  const spread = Math.sqrt(Number(n * exactValue(source.squares) - sum * sum)) / source.count
+  const [first, end] = occupied(source)
+  const at = (q: number) => quantile(source, q) * unit
+  return {
+    count: source.count,
+    sum: Number(sum) * unit,
+    min: source.min * unit,
+    max: source.max * unit,
+    mean: (Number(sum) / source.count) * unit,
+    stddev: spread * unit,
+    p50: at(0.5),
+    p90: at(0.9),
+    p95: at(0.95),
+    p99: at(0.99),
+    p999: at(0.999),
+    histogram: {
+      scale: SCALE,
+      zero_count: source.zeroCount,
+      offset: first === end ? 0 : source.offset + first - unitShift * 2 ** SCALE,
+      counts: Array.from(source.counts.subarray(first, end)),
+    },
+  }
+}
+
+/** The record that carries a distribution between stages. */
+export function encodeDistribution(id: number, source: Distribution): SliceMetric {
+  const [first, end] = occupied(source)
+  return {
+    id,
+    count: source.count,
+    zero_count: source.zeroCount,
+    sum_high: source.sum.high,
+    sum_low: source.sum.low,
+    squares_high: source.squares.high,
+    squares_low: source.squares.low,
+    min: source.min,
+    max: source.max,
+    offset: first === end ? 0 : source.offset + first,
+    counts: Array.from(source.counts.subarray(first, end)),
+  }
+}
+
+/** Adds a decoded record into `target`; what encodeDistribution wrote is merged exactly. */
+export function mergeEncoded(target: Distribution, record: SliceMetric): void {
+  target.count += record.count
+  target.zeroCount += record.zero_count
+  target.sum.high += record.sum_high
+  addExact(target.sum, record.sum_low)
+  target.squares.high += record.squares_high
+  addExact(target.squares, record.squares_low)
+  if (record.min < target.min) target.min = record.min
+  if (record.max > target.max) target.max = record.max
+  const { offset, counts } = record
+  if (counts.length === 0) return
+  cover(target, offset, offset + counts.length)
+  for (let i = 0; i < counts.length; i++) target.counts[offset - target.offset + i]! += counts[i]!
+}

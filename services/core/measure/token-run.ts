@@ -1,0 +1,27 @@
+import type { RequestEnd } from '../../../schemas/records.ts'
+import type { Labels } from './labels.ts'
+
+/**
+ * A decoded TokenEvents record, as the hot path sees it: the decoder fills one reused object, so
+ * a reader must be done with it before the next record is decoded. No object, string or promise
+ * per token.
+ */
+export interface TokenRun {
+  labels: Labels
+  /** Microseconds since the epoch at which the request was sent. */
+  startedAtUs: number
+  /** Index, in the request, of the first chunk. */
+  firstChunk: number
+  /** From the send to the chunk before the first gap. */
+  elapsedUs: number
+  /** From the send to the last chunk: elapsedUs plus all gaps. */
+  lastUs: number
+  chunks: number
+  /** The first `chunks` entries are the gaps before each chunk, in microseconds. */
+  gapsUs: Int32Array
+  /** Whether `tokens` holds a count per chunk; else each chunk is taken as one token. */
+  hasTokens: boolean
+  tokens: Int32Array
+  /** Null but in the last record of a request. */
+  end: RequestEnd | null
+}

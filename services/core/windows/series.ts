@@ -1,0 +1,52 @@
+import { dimensionValue, type Labels } from '../measure/labels.ts'
+
+/** The names of the labels that tell the series of one grouping apart; empty for the whole fleet. */
+export type Grouping = readonly string[]
+
+/** One value for each dimension of a grouping. */
+export interface Series {
+  /** Canonical: JSON of the labels, dimensions in the order of their names. */
+  readonly key: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The groupings of design §2. */
+export const DEFAULT_GROUPINGS: readonly Grouping[] = [
+  ['model', 'endpoint', 'region', 'tenant'],
+  ['model'],
+  ['endpoint'],
+  ['tenant'],
+  [],
+]
+
+/** Value of every dimension of the series that takes what a cap has folded. */
+export const OTHER = '__other__'
+
+/** The series with these labels. */
+export function seriesOf(labels: Readonly<Record<string, string>>): Series {
+  const sorted = Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))
+  return { key: JSON.stringify(sorted), labels: sorted }
+}
+
+/** The series of a request in a grouping. */
+export function requestSeries(grouping: Grouping, labels: Labels): Series {
+  return seriesOf(Object.fromEntries(grouping.map((name) => [name, dimensionValue(labels, name)])))
+}
+
+/** The overflow series of a grouping. */
+export function otherSeries(grouping: Grouping): Series {
+  return seriesOf(Object.fromEntries(grouping.map((name) => [name, OTHER])))
+}
+
+/** The dimensions that any of the groupings names: events are folded by these first. */
+export function finestGrouping(groupings: readonly Grouping[]): Grouping {
+  return [...new Set(groupings.flat())].sort()
+}
+
+/** Whether a series belongs to a grouping: it has exactly its dimensions. */
+export function hasGrouping(labels: Readonly<Record<string, string>>, grouping: Grouping): boolean {
+  return (
+    Object.keys(labels).length === grouping.length &&
+    grouping.every((name) => Object.hasOwn(labels, name))
+  )
+}

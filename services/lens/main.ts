@@ -1,0 +1,46 @@
+import { describe } from '../bus/service.ts'
+
+/** The commands of `npm run lens -- COMMAND`; each is loaded when it is called. */
+const COMMANDS: Readonly<
+  Record<string, { readonly what: string; run(argv: string[]): Promise<void> }>
+> = {
+  run: {
+    what: 'run SERVICE [options]     one service: collector, windowing, statistics, ...',
+    run: async (argv) => (await import('./run.ts')).run(argv),
+  },
+  tail: {
+    what: 'tail TOPIC [options]      decoded records as they come',
+    run: async (argv) => (await import('./tail.ts')).tail(argv),
+  },
+  topics: {
+    what: 'topics [--create]         check the topics of the table, or create what is missing',
+    run: async (argv) => (await import('./topics.ts')).topics(argv),
+  },
+}
+
+const HELP = `usage: npm run lens -- COMMAND [options]
+
+${Object.values(COMMANDS)
+  .map(({ what }) => `  ${what}`)
+  .join('\n')}
+
+Every command takes --help. Kafka and the registry come from KAFKA_BROKERS and SCHEMA_REGISTRY_URL.
+examples:
+  npm run lens -- topics --create --partitions 8
+  npm run lens -- run windowing
+  npm run lens -- tail lens.aggregates --from beginning --json
+`
+
+const [name = '--help', ...argv] = process.argv.slice(2)
+const command = COMMANDS[name]
+if (command) {
+  await command.run(argv).catch((error) => {
+    process.stderr.write(`${describe(error)}\n`)
+    process.exit(1)
+  })
+} else {
+  const known = name === '--help' || name === 'help'
+  if (!known) process.stderr.write(`there is no command ${name}\n\n`)
+  process.stdout.write(HELP)
+  process.exit(known ? 0 : 2)
+}

@@ -1,0 +1,13 @@
+import { z } from 'zod'
+import { duration, toggle } from '../bus/config.ts'
+import { serviceOptions } from '../bus/service.ts'
+
+export const statisticsOptions = z.object({
+  ...serviceOptions,
+  hop: duration.prefault('1m').describe('how far windows advance; a multiple of 10s'),
+  lateness: duration.prefault('2m').describe('how long a closed window is still corrected'),
+  liveEvery: duration.prefault('2s').describe('how often results of open windows are published'),
+  noFleet: toggle.describe('the whole fleet is none of the groupings of windowing'),
+})
+
+export type StatisticsConfig = z.infer<typeof statisticsOptions>

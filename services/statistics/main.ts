@@ -1,0 +1,14 @@
+import { runMain, startStage } from '../bus/service.ts'
+import { statisticsOptions } from './config.ts'
+import { statisticsStage } from './stage.ts'
+
+await runMain({
+  name: 'statistics',
+  usage: `Merges slices into 1, 5 and 15-minute windows: lens.aggregates and lens.aggregates-live.
+
+usage: node services/statistics/main.ts [options]
+  node services/statistics/main.ts --lateness 5m`,
+  options: statisticsOptions,
+  start: (config, platform, health, onFailure) =>
+    startStage(statisticsStage(config, health), platform, health, onFailure),
+})

@@ -1,0 +1,128 @@
+import type { Closing, WindowSlice } from '../../schemas/records.ts'
+
+/** A range of one source partition, complete: all its records and its closing record. */
+export interface CompleteRange {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly WindowSlice[]
+  readonly closing: Closing
+  /**
+   * From which offset on the slices topic must be read again to apply this range at the same
+   * watermarks: the range's own first record, and the last closing record of every source.
+   */
+  readonly floorOffset: number
+}
+
+/** What became of ranges; gap, overlap and incomplete must never happen and are reported. */
+export interface MergerCounts {
+  count(
+    name:
+      | 'range'
+      | 'duplicate_record'
+      | 'duplicate_range'
+      | 'gap_range'
+      | 'overlap_range'
+      | 'incomplete_range',
+    times: number,
+  ): void
+}
+
+/** Holds ranges until their closing records arrive, and lets each through once (design §4.2). */
+export interface Merger {
+  /** A record of the slices topic; the range that it completes, or null. */
+  add(offset: number, record: WindowSlice): CompleteRange | null
+  /** The oldest offset that must be read again to be in this state; Infinity before any record. */
+  rewindOffset(): number
+}
+
+interface Source {
+  /** Where the last range of this source ended; null until one was seen. */
+  to: number | null
+  closingOffset: number
+  readonly held: Map<number, { firstOffset: number; readonly bySeries: Map<string, WindowSlice> }>
+}
+
+/**
+ * An empty merger. In `isReplay` the first range of a source may lack records that lie before the
+ * point at which reading began: they belong to slices that are no longer needed.
+ */
+export function createMerger(counts: MergerCounts, isReplay: (offset: number) => boolean): Merger {
+  const sources = new Map<string, Source>()
+
+  function sourceOf(record: WindowSlice): Source {
+    const key = `${record.source_topic}-${record.source_partition}`
+    let source = sources.get(key)
+    if (!source) {
+      source = { to: null, closingOffset: Number.POSITIVE_INFINITY, held: new Map() }
+      sources.set(key, source)
+    }
+    return source
+  }
+
+  function hold(source: Source, offset: number, record: WindowSlice): void {
+    if (source.to !== null && record.from < source.to) {
+      counts.count('duplicate_record', 1)
+      return
+    }
+    let held = source.held.get(record.from)
+    if (!held) {
+      held = { firstOffset: offset, bySeries: new Map() }
+      source.held.set(record.from, held)
+    }
+    // A repeat of the range, whole or in part, carries the same bytes: the last one stands.
+    held.bySeries.set(JSON.stringify(record.series), record)
+  }
+
+  function close(source: Source, offset: number, record: WindowSlice): CompleteRange | null {
+    const { from, to, closing } = record
+    const first = source.to === null
+    // A report from behind or ahead of what was merged is a zombie's: not even its clock counts.
+    if (!first && from === to && from !== source.to) return null
+    if (!first && from < to && from !== source.to) {
+      if (from < source.to!) {
+        counts.count(to <= source.to! ? 'duplicate_range' : 'overlap_range', 1)
+        source.held.delete(from)
+        return null
+      }
+      counts.count('gap_range', 1)
+    }
+    const held = source.held.get(from) ?? { firstOffset: offset, bySeries: new Map() }
+    const complete = held.bySeries.size === closing!.series_count
+    if (!complete && !(first && isReplay(offset))) {
+      counts.count('incomplete_range', 1)
+      return null
+    }
+    source.held.delete(from)
+    for (const start of source.held.keys()) if (start < to) source.held.delete(start)
+    const floorOffset = Math.min(held.firstOffset, oldestClosing())
+    source.closingOffset = offset
+    if (from !== to || first) source.to = to
+    if (from !== to) counts.count('range', 1)
+    return {
+      topic: record.source_topic,
+      partition: record.source_partition,
+      records: [...held.bySeries.values()],
+      closing: closing!,
+      floorOffset,
+    }
+  }
+
+  function oldestClosing(): number {
+    return Math.min(...[...sources.values()].map((source) => source.closingOffset))
+  }
+
+  return {
+    add(offset, record) {
+      const source = sourceOf(record)
+      if (record.closing) return close(source, offset, record)
+      hold(source, offset, record)
+      return null
+    },
+    rewindOffset() {
+      const held = [...sources.values()].flatMap((source) =>
+        [...source.held.values()].map((range) => range.firstOffset),
+      )
+      return Math.min(...held, oldestClosing())
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
+import { AGGREGATES, AGGREGATES_LIVE } from '../../schemas/topics.ts'
+import { partitionOf } from '../core/hash.ts'
+import type { Assignment, Batch, Commit, Output, Plan, Processor, Tick } from '../core/processor.ts'
+import type { WindowPlan } from '../core/windows/hopping.ts'
+import { seriesOf } from '../core/windows/series.ts'
+import { createWatermarks, reportWatermark } from '../core/windows/watermark.ts'
+import { type CompleteRange, createMerger } from './merger.ts'
+import { createWindows } from './windows.ts'
+
+/** What statistics is told. */
+export interface StatisticsPolicy extends WindowPlan {
+  readonly latenessMs: number
+  /** How often results of open windows are published. */
+  readonly liveEveryMs: number
+  /** Topics that windowing reads: each must have reported before a window can close. */
+  readonly sourceTopics: readonly string[]
+  /** Whether the whole fleet is one of the groupings. */
+  readonly hasFleet: boolean
+}
+
+export const DEFAULT_LATENESS_MS = 120_000
+export const DEFAULT_LIVE_EVERY_MS = 2_000
+
+const COMMIT_EVERY_MS = 1_000
+
+/** Counters of one partition. */
+export interface StatisticsCounts {
+  count(name: string, times: number): void
+  level(name: string, value: number): void
+}
+
+/** What the next owner of the partition needs besides the log (design §4.3). */
+interface Snapshot {
+  readonly rewind: number
+  readonly through: number | null
+  readonly fleetSince: number | null
+}
+
+/**
+ * Merges the ranges of one partition of the slices topic into windows. The topic is its own
+ * changelog: after a restart it is replayed, silently, from where the oldest slice still needed
+ * was first written.
+ */
+export function createStatistics(
+  { partition, committed, firstOffset, partitions }: Assignment,
+  policy: StatisticsPolicy,
+  counts: StatisticsCounts,
+): Processor {
+  const last: Snapshot | null = committed?.metadata ? JSON.parse(committed.metadata) : null
+  const live = committed?.offset ?? 0
+  const counted = {
+    count: (name: string, times: number) => {
+      if (next >= live) counts.count(name, times)
+    },
+  }
+  const fleetPartition = partitionOf(seriesOf({}).key, partitions['lens.window-slices']!)
+  const ownsFleet = policy.hasFleet && partition === fleetPartition
+  const fleetSinceMs = last?.fleetSince ?? Number.NEGATIVE_INFINITY
+  const windows = createWindows({ ...policy, ownsFleet, fleetSinceMs }, counted)
+  const merger = createMerger(counted, (offset) => offset < live)
+  const watermarks = createWatermarks(policy.sourceTopics)
+  const start = last?.rewind ?? committed?.offset ?? firstOffset
+  let next = start
+  let uncommitted = false
+  let committedMs = Number.NEGATIVE_INFINITY
+  let liveMs = Number.NEGATIVE_INFINITY
+  let lastAppendMs = Number.NEGATIVE_INFINITY
+  let isReplaying = true
+  endReplay()
+
+  function apply(range: CompleteRange): Aggregate[] {
+    for (const record of range.records) windows.merge(record, range.floorOffset)
+    const { watermark, source_partitions } = range.closing
+    const merged = reportWatermark(watermarks, {
+      topic: range.topic,
+      partition: range.partition,
+      partitions: source_partitions,
+      watermark,
+    })
+    return windows.advance(merged)
+  }
+
+  function publish(topic: string, aggregates: readonly Aggregate[]): Output[] {
+    return aggregates.map((value) => {
+      const { key } = seriesOf(value.series)
+      return { topic, partition: partitionOf(key, partitions[topic]!), key, value }
+    })
+  }
+
+  function snapshot(): Commit {
+    const rewind = Math.min(next, windows.floorOffset(), merger.rewindOffset())
+    const finite = (ms: number) => (Number.isFinite(ms) ? ms : null)
+    const state: Snapshot = {
+      rewind,
+      through: finite(windows.through()),
+      fleetSince: finite(windows.fleetSince()),
+    }
+    return { offset: next, metadata: JSON.stringify(state) }
+  }
+
+  function endReplay(): void {
+    if (!isReplaying || next < live) return
+    isReplaying = false
+    windows.resume(last?.through ?? Number.NEGATIVE_INFINITY)
+    windows.live()
+  }
+
+  function plan(outputs: readonly Output[], nowMs: number): Plan {
+    const isTime = outputs.length > 0 || nowMs - committedMs >= COMMIT_EVERY_MS
+    const due = uncommitted && !isReplaying && isTime
+    if (due) {
+      uncommitted = false
+      committedMs = nowMs
+    }
+    const wakeMs = liveMs + policy.liveEveryMs
+    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs }
+  }
+
+  return {
+    startOffset: start,
+    onBatch(batch: Batch): Plan {
+      const results: Aggregate[] = []
+      for (const { offset, appendMs, value, bad } of batch.records) {
+        endReplay()
+        const range = bad ? null : merger.add(offset, value as WindowSlice)
+        if (range) {
+          const closed = apply(range)
+          if (!isReplaying) results.push(...closed)
+        }
+        next = offset + 1
+        lastAppendMs = appendMs
+      }
+      endReplay()
+      uncommitted = true
+      return plan(publish(AGGREGATES, results), lastAppendMs)
+    },
+    onTick({ brokerMs }: Tick): Plan {
+      if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
+      const due = brokerMs - liveMs >= policy.liveEveryMs
+      if (due) liveMs = brokerMs
+      counts.level('series', windows.seriesCount())
+      counts.level('watermark_delay_ms', brokerMs - windows.through())
+      return plan(due ? publish(AGGREGATES_LIVE, windows.live()) : [], brokerMs)
+    },
+    onDrain: () => plan([], Number.POSITIVE_INFINITY),
+  }
+}

@@ -1,0 +1,185 @@
+import { isNode, LineCounter, parseDocument } from 'yaml'
+import { z } from 'zod'
+import { LensError } from '../core/errors.ts'
+import { MEASURES } from '../core/measure/measures.ts'
+import {
+  COUNTERS,
+  type Condition,
+  GAUGE_STATS,
+  METRIC_STATS,
+  type Reading,
+  type Rule,
+} from '../core/triggers/rule.ts'
+
+const DURATION_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 }
+const THRESHOLD_FACTORS: Readonly<Record<string, number>> = {
+  '': 1,
+  us: 1,
+  ms: 1_000,
+  s: 1_000_000,
+  '%': 0.01,
+  '/s': 1,
+}
+
+const duration = z.union([z.string(), z.number()]).transform((text, context) => {
+  const match = /^(\d+)(s|m|h)$/.exec(String(text))
+  if (match) return Number(match[1]) * DURATION_MS[match[2]!]!
+  context.addIssue(`${JSON.stringify(text)} is not a duration; write 30s, 5m or 1h`)
+  return z.NEVER
+})
+
+/** 100ms and 2s are times (kept in microseconds), 90% a share, 10/s a rate, 5 is 5. */
+const threshold = z.union([z.number(), z.string()]).transform((text, context) => {
+  const match = /^(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|\/s)?$/.exec(String(text))
+  if (match) return Number(match[1]) * THRESHOLD_FACTORS[match[2] ?? '']!
+  context.addIssue(
+    `${JSON.stringify(text)} is no threshold; write 100ms, 2s, 90%, 10/s or a number`,
+  )
+  return z.NEVER
+})
+
+const metricNames = MEASURES.map((measure) => measure.name) as [string, ...string[]]
+const compared = {
+  above: threshold.optional(),
+  below: threshold.optional(),
+  minCount: z.int().min(0).default(1),
+}
+
+const comparisons = [
+  z.strictObject({ metric: z.enum(metricNames), stat: z.enum(METRIC_STATS), ...compared }),
+  z.strictObject({ rate: z.enum(COUNTERS), ...compared, minCount: z.int().min(0).default(0) }),
+  z.strictObject({ ratio: z.enum(COUNTERS), of: z.enum(COUNTERS), ...compared }),
+  z.strictObject({
+    gauge: z.string().min(1),
+    stat: z.enum(GAUGE_STATS).default('mean'),
+    ...compared,
+  }),
+] as const
+
+type ComparisonText = z.infer<(typeof comparisons)[number]>
+
+/** Which schema checks a condition is told by its first word, so that an error names one fault. */
+const condition: z.ZodType<Condition> = z.lazy(() =>
+  z.record(z.string(), z.unknown()).transform((text, context): Condition => {
+    const kinds = ['all', 'any', 'not', 'metric', 'rate', 'ratio', 'gauge'].filter((k) => k in text)
+    const kind = kinds[0]
+    if (!kind || kinds.length > 1) {
+      context.addIssue('a condition has exactly one of all, any, not, metric, rate, ratio, gauge')
+      return z.NEVER
+    }
+    const parsed = conditionSchemas[kind]!.safeParse(text)
+    if (parsed.success) return parsed.data
+    for (const issue of parsed.error.issues) {
+      context.addIssue({ code: 'custom', message: issue.message, path: issue.path })
+    }
+    return z.NEVER
+  }),
+)
+
+const many = z.array(condition).min(1)
+const conditionSchemas: Readonly<Record<string, z.ZodType<Condition>>> = {
+  all: z.strictObject({ all: many }).transform((c) => ({ kind: 'all', conditions: c.all })),
+  any: z.strictObject({ any: many }).transform((c) => ({ kind: 'any', conditions: c.any })),
+  not: z.strictObject({ not: condition }).transform((c) => ({ kind: 'not', condition: c.not })),
+  metric: comparisons[0].transform(toComparison),
+  rate: comparisons[1].transform(toComparison),
+  ratio: comparisons[2].transform(toComparison),
+  gauge: comparisons[3].transform(toComparison),
+}
+
+function toComparison(text: ComparisonText, context: z.RefinementCtx): Condition {
+  const { above, below, minCount } = text
+  if ((above === undefined) === (below === undefined)) {
+    context.addIssue('a comparison has exactly one of above, below')
+    return z.NEVER
+  }
+  const direction = above === undefined ? 'below' : 'above'
+  return {
+    kind: 'compare',
+    reading: readingOf(text),
+    direction,
+    threshold: (above ?? below)!,
+    minCount,
+  }
+}
+
+function readingOf(text: ComparisonText): Reading {
+  if ('metric' in text) return { kind: 'metric', metric: text.metric, stat: text.stat }
+  if ('rate' in text) return { kind: 'rate', counter: text.rate }
+  if ('ratio' in text) return { kind: 'ratio', counter: text.ratio, of: text.of }
+  return { kind: 'gauge', gauge: text.gauge, stat: text.stat }
+}
+
+const WINDOWS: Readonly<Record<string, number>> = { '1m': 60_000, '5m': 300_000, '15m': 900_000 }
+
+const rule = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'a name is lower-case letters, digits and -'),
+    severity: z.string().min(1).default('warning'),
+    groupBy: z.array(z.string().min(1)).default(['model']),
+    series: z.record(z.string(), z.string()).default({}),
+    window: z.enum(['1m', '5m', '15m']),
+    when: condition,
+    for: duration.default(0),
+    cooldown: duration.default(0),
+  })
+  .transform(
+    ({ window, for: forMs, cooldown, ...rest }): Rule => ({
+      ...rest,
+      windowMs: WINDOWS[window]!,
+      forMs,
+      cooldownMs: cooldown,
+    }),
+  )
+
+const file = z.strictObject({ rules: z.array(rule).min(1) }).superRefine(({ rules }, context) => {
+  const names = new Set<string>()
+  rules.forEach(({ name, groupBy, series }, i) => {
+    if (names.has(name)) issue(context, ['rules', i, 'name'], `the name ${name} is taken`)
+    names.add(name)
+    for (const dimension of Object.keys(series)) {
+      if (groupBy.includes(dimension)) continue
+      issue(context, ['rules', i, 'series', dimension], `${dimension} is not in groupBy`)
+    }
+  })
+})
+
+function issue(context: z.RefinementCtx, path: (string | number)[], message: string): void {
+  context.addIssue({ code: 'custom', path, message })
+}
+
+/**
+ * Reads a rules file. Throws LensError rules_invalid that lists every fault with its line.
+ * `name` is the file's name, for the messages.
+ */
+export function parseRules(text: string, name: string): readonly Rule[] {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines })
+  const syntax = document.errors.map((error) => {
+    const { line } = lines.linePos(error.pos[0])
+    return `${name}:${line}: ${error.message.split('\n')[0]}`
+  })
+  if (syntax.length > 0) throw new LensError('rules_invalid', syntax.join('\n'))
+  const parsed = file.safeParse(document.toJS())
+  if (parsed.success) return Object.freeze(parsed.data.rules)
+  const faults = parsed.error.issues.map(({ path, message }) => {
+    const line = lineOf(document, path, lines)
+    return `${name}:${line}: ${path.join('.') || 'the file'}: ${message}`
+  })
+  throw new LensError('rules_invalid', faults.join('\n'))
+}
+
+/** The line of the innermost part of the path that the file has. */
+function lineOf(
+  document: ReturnType<typeof parseDocument>,
+  path: readonly PropertyKey[],
+  lines: LineCounter,
+): number {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const node = document.getIn(path.slice(0, depth) as (string | number)[], true)
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line
+  }
+  return 1
+}

@@ -1,0 +1,158 @@
+import type { ResourceSample, Slice } from '../../schemas/records.ts'
+import { partitionOf } from '../core/hash.ts'
+import type { Labels } from '../core/measure/labels.ts'
+import type { TokenRun } from '../core/measure/token-run.ts'
+import { foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
+import {
+  finestGrouping,
+  type Grouping,
+  otherSeries,
+  requestSeries,
+  type Series,
+  seriesOf,
+} from '../core/windows/series.ts'
+import {
+  createAggregate,
+  encodeSlice,
+  mergeAggregate,
+  type SeriesAggregate,
+} from '../core/windows/slice.ts'
+
+export interface FoldPolicy {
+  readonly groupings: readonly Grouping[]
+  /** Series of one grouping in one range; the rest is folded into the `other` series. */
+  readonly seriesMax: number
+}
+
+export const DEFAULT_SERIES_MAX = 20_000
+
+/** One range in the making: events go into the finest grouping, the coarser ones are merged at the end. */
+export interface Fold {
+  run(run: TokenRun): void
+  sample(sample: ResourceSample): void
+  /** The records to publish, by partition of the slices topic, in a fixed order. */
+  results(partitions: number): readonly (readonly SeriesSlices[])[]
+  /** How many times a series was folded into `other`. */
+  seriesFolded(): number
+}
+
+export interface SeriesSlices {
+  readonly labels: Readonly<Record<string, string>>
+  readonly slices: readonly Slice[]
+}
+
+type Slices = Map<number, SeriesAggregate>
+
+/** An empty range. */
+export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
+  // Decoded labels are interned: one object, one series.
+  const byLabels = new Map<Labels, Slices>()
+  const samples: Table = new Map()
+  const seriesPerGrouping = new Map<Grouping, Set<string>>(groupings.map((g) => [g, new Set()]))
+  let folded = 0
+
+  /** The series itself, or the grouping's `other` one when the grouping is full. */
+  function capped(grouping: Grouping, series: Series): Series {
+    const known = seriesPerGrouping.get(grouping)!
+    if (known.has(series.key)) return series
+    if (known.size >= seriesMax) {
+      folded++
+      return otherSeries(grouping)
+    }
+    known.add(series.key)
+    return series
+  }
+
+  function merged(): Table {
+    const table: Table = new Map()
+    const finest = mergeFinest(byLabels, groupings)
+    for (const [labels, slices] of finest) {
+      for (const grouping of groupings) {
+        addSlices(table, capped(grouping, requestSeries(grouping, labels)), slices)
+      }
+    }
+    for (const { series, slices } of samples.values()) addSlices(table, series, slices)
+    return table
+  }
+
+  return {
+    run(run) {
+      let slices = byLabels.get(run.labels)
+      if (!slices) {
+        slices = new Map()
+        byLabels.set(run.labels, slices)
+      }
+      foldRun(run, at(slices))
+    },
+    sample(sample) {
+      for (const grouping of groupings) {
+        const labels = grouping.map((name) => [name, sampleLabel(sample, name)] as const)
+        // A sample joins every grouping whose dimensions it carries.
+        if (labels.some(([, value]) => value === '')) continue
+        const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
+        foldSample(sample, at(rowOf(samples, series).slices))
+      }
+    },
+    results(partitions) {
+      const rows = [...merged().values()].sort((a, b) => (a.series.key < b.series.key ? -1 : 1))
+      const byPartition: SeriesSlices[][] = Array.from({ length: partitions }, () => [])
+      for (const { series, slices } of rows) {
+        const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
+        byPartition[partitionOf(series.key, partitions)]!.push({
+          labels: series.labels,
+          slices: encoded,
+        })
+      }
+      return byPartition
+    },
+    seriesFolded: () => folded,
+  }
+}
+
+type Table = Map<string, { readonly series: Series; readonly slices: Slices }>
+
+function at(slices: Slices): SliceAt {
+  return (startMs) => {
+    let slice = slices.get(startMs)
+    if (!slice) {
+      slice = createAggregate()
+      slices.set(startMs, slice)
+    }
+    return slice
+  }
+}
+
+function rowOf(table: Table, series: Series) {
+  let row = table.get(series.key)
+  if (!row) {
+    row = { series, slices: new Map() }
+    table.set(series.key, row)
+  }
+  return row
+}
+
+function addSlices(table: Table, series: Series, slices: Slices): void {
+  const into = at(rowOf(table, series).slices)
+  for (const [startMs, slice] of slices) mergeAggregate(into(startMs), slice)
+}
+
+/** Labels may differ in what no grouping names (provider, other attributes): those are one series. */
+function mergeFinest(
+  byLabels: ReadonlyMap<Labels, Slices>,
+  groupings: readonly Grouping[],
+): readonly (readonly [Labels, Slices])[] {
+  const finest = finestGrouping(groupings)
+  const table = new Map<string, [Labels, Slices]>()
+  for (const [labels, slices] of byLabels) {
+    const { key } = requestSeries(finest, labels)
+    const row = table.get(key)
+    if (row) for (const [startMs, slice] of slices) mergeAggregate(at(row[1])(startMs), slice)
+    else table.set(key, [labels, slices])
+  }
+  return [...table.values()]
+}
+
+function sampleLabel(sample: ResourceSample, name: string): string {
+  if (name === 'endpoint' || name === 'model' || name === 'region') return sample[name]
+  return sample.attributes[name] ?? ''
+}

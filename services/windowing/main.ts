@@ -1,0 +1,15 @@
+import { runMain, startStage } from '../bus/service.ts'
+import { windowingOptions } from './config.ts'
+import { windowingStage } from './stage.ts'
+
+await runMain({
+  name: 'windowing',
+  usage: `Folds lens.token-events and lens.resource-samples into 10 s slices per series.
+
+usage: node services/windowing/main.ts [options]
+  KAFKA_BROKERS=localhost:9092 SCHEMA_REGISTRY_URL=http://localhost:8081 \\
+    node services/windowing/main.ts --groupings 'model,tenant;model;'`,
+  options: windowingOptions,
+  start: (config, platform, health, onFailure) =>
+    startStage(windowingStage(config, platform.codec, health), platform, health, onFailure),
+})

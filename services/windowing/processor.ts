@@ -1,0 +1,157 @@
+import type { ResourceSample, WindowSlice } from '../../schemas/records.ts'
+import { RESOURCE_SAMPLES, WINDOW_SLICES } from '../../schemas/topics.ts'
+import type { TokenRun } from '../core/measure/token-run.ts'
+import type {
+  Assignment,
+  Batch,
+  Decoded,
+  Output,
+  Plan,
+  Processor,
+  Tick,
+} from '../core/processor.ts'
+import { eventTimeUs } from '../core/windows/fold.ts'
+import { SLICE_MS } from '../core/windows/slice.ts'
+import { advanceWatermark, NO_WATERMARK, type WatermarkPolicy } from '../core/windows/watermark.ts'
+import { createFold, type FoldPolicy } from './fold.ts'
+
+/** What windowing is told. */
+export interface WindowingPolicy extends FoldPolicy, WatermarkPolicy {
+  /** A range ends at the latest after so many records. */
+  readonly recordsMax: number
+  /** By how much the broker's second must be past before a cut at the end of the log is taken. */
+  readonly cutMarginMs: number
+}
+
+export const DEFAULT_RECORDS_MAX = 50_000
+export const DEFAULT_CUT_MARGIN_MS = 2_000
+
+/** Counters of one partition. */
+export interface WindowingCounts {
+  folded(seriesFolded: number): void
+  watermark(partition: number, watermarkMs: number): void
+}
+
+/**
+ * Folds one source partition into slices and flushes them in ranges of offsets. A range ends
+ * before the first record whose append lies in a later second than its predecessor's, or after
+ * recordsMax records: a function of the log alone, so that whoever does the work again produces
+ * the same bytes (design §4.1).
+ */
+export function createWindowing(
+  { topic, partition, committed, firstOffset, partitions }: Assignment,
+  policy: WindowingPolicy,
+  counts: WindowingCounts,
+): Processor {
+  const slicePartitions = partitions[WINDOW_SLICES]!
+  const sourcePartitions = partitions[topic]!
+  let watermark = Number(committed?.metadata || NO_WATERMARK)
+  let from = committed?.offset ?? firstOffset
+  let next = from
+  let records = 0
+  let deadLetters = 0
+  let lastSecond = 0
+  let lastAppendMs = Number.NEGATIVE_INFINITY
+  let reported = false
+  let fold = createFold(policy)
+
+  function add({ offset, appendMs, value, bad }: Decoded): void {
+    if (records === 0) from = offset
+    records++
+    next = offset + 1
+    lastAppendMs = appendMs
+    lastSecond = Math.floor(appendMs / 1000)
+    if (bad) {
+      deadLetters++
+      return
+    }
+    const eventMs =
+      topic === RESOURCE_SAMPLES ? addSample(value as ResourceSample) : addRun(value as TokenRun)
+    watermark = advanceWatermark(watermark, Math.floor(eventMs) - policy.disorderMs)
+  }
+
+  function addRun(run: TokenRun): number {
+    fold.run(run)
+    return eventTimeUs(run) / 1000
+  }
+
+  function addSample(sample: ResourceSample): number {
+    fold.sample(sample)
+    return sample.at / 1000
+  }
+
+  /** The range's records by partition, and behind them in every partition the closing record. */
+  function flush(): Output[] {
+    const range = { source_topic: topic, source_partition: partition, from, to: next }
+    const outputs: Output[] = []
+    const perPartition = fold.results(slicePartitions)
+    for (let q = 0; q < slicePartitions; q++) {
+      const series = perPartition[q]!
+      for (const { labels, slices } of series) {
+        const value: WindowSlice = { ...range, series: labels, slices, closing: null }
+        outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })
+      }
+      const closing = {
+        series_count: series.length,
+        records,
+        dead_letters: deadLetters,
+        watermark,
+        source_partitions: sourcePartitions,
+      }
+      const value: WindowSlice = { ...range, series: null, slices: [], closing }
+      outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })
+    }
+    counts.folded(fold.seriesFolded())
+    counts.watermark(partition, watermark)
+    fold = createFold(policy)
+    from = next
+    records = 0
+    deadLetters = 0
+    return outputs
+  }
+
+  /** When the next look at the clock is due: at the cut, or when the idle watermark moves on. */
+  function wakeMs(): number {
+    if (!reported) return Number.NEGATIVE_INFINITY
+    if (records > 0) return (lastSecond + 1) * 1000 + policy.cutMarginMs
+    const nextSlice = (Math.floor(watermark / SLICE_MS) + 1) * SLICE_MS
+    return Math.max(lastAppendMs + policy.idleAfterMs, nextSlice + policy.disorderMs)
+  }
+
+  function plan(outputs: readonly Output[], cut: boolean): Plan {
+    const commit = cut ? { offset: from, metadata: String(watermark) } : null
+    return { outputs, effects: [], commit, wakeMs: wakeMs() }
+  }
+
+  return {
+    startOffset: committed?.offset ?? null,
+    onBatch(batch: Batch): Plan {
+      const outputs: Output[] = []
+      let cut = false
+      for (const record of batch.records) {
+        const later = Math.floor(record.appendMs / 1000) > lastSecond
+        if (records > 0 && (later || records >= policy.recordsMax)) {
+          for (const output of flush()) outputs.push(output)
+          cut = true
+        }
+        add(record)
+      }
+      return plan(outputs, cut)
+    },
+    onTick({ brokerMs, caughtUp }: Tick): Plan {
+      if (!reported) {
+        // The acknowledgement of a first, empty report teaches the runner the broker's clock.
+        reported = true
+        return plan(records === 0 ? flush() : [], false)
+      }
+      // A partition without a record since the start is idle from now on, not from ever.
+      if (lastAppendMs === Number.NEGATIVE_INFINITY) lastAppendMs = brokerMs
+      if (!caughtUp || brokerMs < wakeMs()) return plan([], false)
+      if (records > 0) return plan(flush(), true)
+      watermark = advanceWatermark(watermark, Math.floor(brokerMs) - policy.disorderMs)
+      return plan(flush(), false)
+    },
+    // A cut is where the log says, not where a process happens to stop.
+    onDrain: () => plan([], false),
+  }
+}
