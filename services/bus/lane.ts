@@ -138,9 +138,11 @@ export function createLane<Effect>(
     const started = clock.monotonicMs()
     const how = { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() }
     health.deadLetters(bad)
-    if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
-    if (plan.outputs.length > 0) await publisher.publish(plan.outputs, how)
-    for (const effect of plan.effects) await retrying(() => spec.carryOut!(effect), how)
+    await beating(heartbeat, async () => {
+      if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
+      if (plan.outputs.length > 0) await publisher.publish(plan.outputs, how)
+      for (const effect of plan.effects) await retrying(() => spec.carryOut!(effect), how)
+    })
     if (plan.commit && !gone) {
       if (!(await commit(plan.commit, how))) return
       health.flushed(clock.monotonicMs() - started)
@@ -188,5 +190,21 @@ export function createLane<Effect>(
     abandon() {
       gone = true
     },
+  }
+}
+
+const BEAT_MS = 2_000
+
+/** One upload may take longer than a session: the group is told all the while that we live. */
+async function beating(
+  heartbeat: (() => Promise<void>) | undefined,
+  work: () => Promise<void>,
+): Promise<void> {
+  // A heartbeat that is refused shows again at the commit, which is refused too.
+  const timer = heartbeat && setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
+  try {
+    await work()
+  } finally {
+    clearInterval(timer)
   }
 }

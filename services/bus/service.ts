@@ -56,11 +56,16 @@ export interface ServiceMain<Shape extends z.ZodRawShape> {
   /** The first lines of --help. */
   readonly usage: string
   readonly options: z.ZodObject<Shape>
+  /** True for a process that creates the topics itself; others refuse to start without them. */
+  readonly makesTopics?: boolean
+  /** Where lines for a person go; standard error when left out. */
+  readonly log?: (line: string) => void
+  /** `end` ends the process: null in good order, anything else as a failure. */
   readonly start: (
     config: Readonly<z.infer<z.ZodObject<Shape>>>,
     platform: Platform,
     health: StageHealth,
-    onFailure: (error: unknown) => void,
+    end: (failure: unknown) => void,
   ) => Promise<Running>
 }
 
@@ -76,13 +81,13 @@ export async function runMain<Shape extends z.ZodRawShape>(
     process.stdout.write(configHelp(main.usage, main.options))
     return
   }
-  const log = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`)
+  const log = main.log ?? logLine
   try {
     const config = loadConfig(main.options, { env: process.env, argv })
     const common = config as unknown as z.infer<z.ZodObject<typeof serviceOptions>>
     const telemetry = await startTelemetry(main.name)
     const platform = await openPlatform(common, `lens-${main.name}`, log)
-    if (common.kafkaBrokers) await requireTopics(platform.bus)
+    if (common.kafkaBrokers && !main.makesTopics) await requireTopics(platform.bus)
     const ended = Promise.withResolvers<unknown>()
     const service = await main.start(config, platform, createHealth(main.name), ended.resolve)
     const healthServer = serveHealth(common.healthPort)
@@ -99,6 +104,11 @@ export async function runMain<Shape extends z.ZodRawShape>(
     log(`${main.name}: ${describe(error)}`)
     process.exit(1)
   }
+}
+
+/** One line to standard error, with the time. */
+export function logLine(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`)
 }
 
 /** Resolves to null at the first signal; the second one ends the process. */

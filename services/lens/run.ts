@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { LensError } from '../core/errors.ts'
 
 const SERVICES = new URL('../', import.meta.url)
 
-/** Starts the service in this process, as `node services/NAME/main.ts` would. */
+/** Runs `node services/NAME/main.ts` and ends with its exit code. */
 export async function run([name = '--help', ...argv]: readonly string[]): Promise<void> {
   const names = readdirSync(SERVICES).filter(
     (folder) => folder !== 'lens' && existsSync(new URL(`${folder}/main.ts`, SERVICES)),
@@ -18,6 +21,11 @@ export async function run([name = '--help', ...argv]: readonly string[]): Promis
     const message = `there is no service ${name}; one of ${names.join(', ')}`
     throw new LensError('configuration_invalid', message)
   }
-  process.argv.splice(2, process.argv.length, ...argv)
-  await import(new URL(`${name}/main.ts`, SERVICES).href)
+  const main = fileURLToPath(new URL(`${name}/main.ts`, SERVICES))
+  const child = spawn(process.execPath, [main, ...argv], { stdio: 'inherit' })
+  // A terminal sends Ctrl-C to the service too; a supervisor's SIGTERM reaches only this process.
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
+  const [code] = await once(child, 'exit')
+  process.exitCode = (code as number | null) ?? 1
 }

@@ -1,0 +1,113 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, runChild } from './child.ts'
+import { brokerCount } from './kafka-probe.ts'
+import { mavenDependency } from './maven.ts'
+import type { Part, Place } from './part.ts'
+import { HOST } from './ports.ts'
+
+const VERSION = '4.3.1'
+// Kafka's own jars bring only the interface of its logger; without an implementation it is mute.
+const LOGGER_VERSION = '1.7.36'
+
+/** Apache Kafka: one node that is broker and controller (KRaft). */
+export const kafka: Part = {
+  name: 'kafka',
+  title: `Apache Kafka ${VERSION}`,
+  release: `kafka-${VERSION}`,
+  installer: 'maven',
+  javaMin: 17,
+  portCount: 2,
+  install,
+  prepare,
+  command: (place) => java(place, '-Xmx512m', 'kafka.Kafka', [settingsFile(place)]),
+  probe,
+  env: (place) => ({ KAFKA_BROKERS: address(place) }),
+}
+
+async function install(folder: string, signal?: AbortSignal): Promise<void> {
+  writeFileSync(join(folder, 'pom.xml'), pom())
+  const options = ['-DoutputDirectory=libs', '-DincludeScope=runtime']
+  await mavenDependency(kafka.title, 'copy-dependencies', options, folder, signal)
+}
+
+function pom(): string {
+  const dependency = (group: string, artifact: string, version: string) =>
+    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId>` +
+    `<version>${version}</version></dependency>`
+  return `<project>
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    ${dependency('org.apache.kafka', 'kafka_2.13', VERSION)}
+    ${dependency('org.slf4j', 'slf4j-simple', LOGGER_VERSION)}
+  </dependencies>
+</project>
+`
+}
+
+async function prepare(place: Place): Promise<void> {
+  mkdirSync(place.data, { recursive: true })
+  writeFileSync(settingsFile(place), settings(place))
+  if (existsSync(join(place.data, 'log', 'meta.properties'))) return
+  const cluster = randomBytes(16).toString('base64url')
+  const args = ['format', '--cluster-id', cluster, '--config', settingsFile(place)]
+  // A short-lived process: the second compiler would only cost it time.
+  const format = java(place, '-XX:TieredStopAtLevel=1', 'kafka.tools.StorageTool', args)
+  await runChild(format, 'format the storage of Kafka')
+}
+
+function settings(place: Place): string {
+  const [broker, controller] = place.ports
+  const lines = {
+    'process.roles': 'broker,controller',
+    'node.id': 1,
+    'controller.quorum.voters': `1@${HOST}:${controller}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://${HOST}:${broker},CONTROLLER://${HOST}:${controller}`,
+    'advertised.listeners': `PLAINTEXT://${HOST}:${broker}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'log.dirs': join(place.data, 'log'),
+    // A killed broker is let in again only when its last session is over (9 s by default).
+    'broker.session.timeout.ms': 3000,
+    'broker.heartbeat.interval.ms': 500,
+    'auto.create.topics.enable': false,
+    'message.max.bytes': 5 * 1024 * 1024,
+    'group.initial.rebalance.delay.ms': 0,
+    'group.min.session.timeout.ms': 1000,
+    'offsets.topic.num.partitions': 4,
+    'offsets.topic.replication.factor': 1,
+    'transaction.state.log.num.partitions': 4,
+    'transaction.state.log.replication.factor': 1,
+    'transaction.state.log.min.isr': 1,
+    'share.coordinator.state.topic.replication.factor': 1,
+    'share.coordinator.state.topic.min.isr': 1,
+    'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+  }
+  return Object.entries(lines)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join('')
+}
+
+async function probe(place: Place): Promise<void> {
+  const brokers = await brokerCount(HOST, place.ports[0] ?? 0)
+  if (brokers === 0) throw new Error('the broker has not registered yet')
+}
+
+function java(place: Place, option: string, main: string, args: readonly string[]): Command {
+  const logger = { showDateTime: true, dateTimeFormat: 'HH:mm:ss.SSS', showThreadName: false }
+  const options = Object.entries(logger).map(([k, v]) => `-Dorg.slf4j.simpleLogger.${k}=${v}`)
+  const path = join(place.home, 'libs', '*')
+  const all = [option, ...options, '-cp', path, main, ...args]
+  return { file: place.java, args: all, cwd: place.data }
+}
+
+function settingsFile(place: Place): string {
+  return join(place.data, 'server.properties')
+}
+
+function address(place: Place): string {
+  return `${HOST}:${place.ports[0]}`
+}

@@ -1,0 +1,108 @@
+import { hostname } from 'node:os'
+import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
+import type { Sink } from '../bus/port.ts'
+import { type Clock, SYSTEM_CLOCK, SYSTEM_TIMERS, type Timers } from './clock.ts'
+import type { CollectorConfig } from './config.ts'
+import { type ProxyStats, startProxy } from './proxy.ts'
+import { createQueue, type Queue, type QueueStats } from './queue.ts'
+import { createRuns } from './runs.ts'
+import { type Scraper, type ScraperStats, startScraper } from './scraper.ts'
+
+export interface CollectorParts {
+  readonly config: CollectorConfig
+  /** Opens a sink; called again after each failed send. */
+  readonly sink: () => Promise<Sink>
+  readonly encode: (topic: string, value: object) => Uint8Array
+  /** Partition counts of lens.token-events and, to scrape, lens.resource-samples. */
+  readonly partitions: Readonly<Record<string, number>>
+  readonly log: (line: string) => void
+  readonly clock?: Clock
+  readonly timers?: Timers
+}
+
+export interface CollectorStats {
+  readonly proxy: ProxyStats
+  readonly queue: QueueStats
+  readonly scrapers: readonly ScraperStats[]
+}
+
+export interface Collector {
+  /** Where clients send their requests. */
+  readonly url: string
+  stats(): CollectorStats
+  /** Lets open requests end for the grace, breaks the rest off, sends the records that are left. */
+  stop(): Promise<void>
+}
+
+/** Starts proxy, queue and scrapers. Throws LensError configuration_invalid if it cannot listen. */
+export async function startCollector(parts: CollectorParts): Promise<Collector> {
+  const { config, log, clock = SYSTEM_CLOCK, timers = SYSTEM_TIMERS } = parts
+  const queue = createQueue({
+    sink: parts.sink,
+    encode: parts.encode,
+    partitions: parts.partitions,
+    flushMs: config.flushEvery,
+    recordsMax: config.queueRecordsMax,
+    bytesMax: config.queueBytesMax,
+    deadlineMs: config.sendDeadline,
+    log,
+    clock,
+    timers,
+  })
+  const endpoint = config.endpoint || endpointOf(new URL(config.upstream))
+  const source = config.source || `${hostname()}-${process.pid}`
+  const proxy = await startProxy({
+    upstream: config.upstream,
+    host: config.host,
+    port: config.port,
+    labels: { source, provider: config.provider, endpoint, region: config.region },
+    tenantHeader: config.tenantHeader,
+    connectTimeoutMs: config.connectTimeout,
+    idleTimeoutMs: config.upstreamTimeout,
+    keepAliveMs: config.upstreamKeepAlive,
+    connectionsMax: config.connectionsMax,
+    runs: createRuns(config.runEvery, timers),
+    publish: (record) => queue.add(TOKEN_EVENTS, record.request_id, record),
+    clock,
+    timers,
+  })
+  const scrapers = startScrapers(config, endpoint, queue, { log, clock, timers })
+  return {
+    url: proxy.url,
+    stats: () => ({
+      proxy: proxy.stats(),
+      queue: queue.stats(),
+      scrapers: scrapers.map((scraper) => scraper.stats()),
+    }),
+    async stop() {
+      const stopped = scrapers.map((scraper) => scraper.stop())
+      await proxy.stop(config.stopGrace)
+      await Promise.all(stopped)
+      await queue.close()
+    },
+  }
+}
+
+function startScrapers(
+  config: CollectorConfig,
+  endpoint: string,
+  queue: Queue,
+  surroundings: Pick<Required<CollectorParts>, 'log' | 'clock' | 'timers'>,
+): readonly Scraper[] {
+  return config.scrapeUrl.map((url) =>
+    startScraper({
+      url,
+      everyMs: config.scrapeEvery,
+      timeoutMs: config.scrapeTimeout,
+      endpoint,
+      region: config.region,
+      publish: (sample) => queue.add(RESOURCE_SAMPLES, sample.endpoint, sample),
+      ...surroundings,
+    }),
+  )
+}
+
+/** host:port, with the port also where the URL leaves it out. */
+function endpointOf(url: URL): string {
+  return `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`
+}

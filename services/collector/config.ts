@@ -1,0 +1,130 @@
+import { z } from 'zod'
+import { commonOptions, duration } from '../bus/config.ts'
+
+const MEBIBYTE = 1024 * 1024
+
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+const headerName = z
+  .string()
+  .regex(/^[a-z0-9-]+$/i, 'must be the name of a header')
+  .toLowerCase()
+const urlList = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .transform((parts) => parts.filter((part) => part !== ''))
+  .pipe(z.array(httpUrl).max(16))
+const count = z.coerce.number().int().min(1)
+
+/** `name` is the environment variable without its LENS_COLLECTOR_. */
+function named(name: string): { env: string } {
+  return { env: `LENS_COLLECTOR_${name}` }
+}
+
+/** The options of the collector. */
+export const collectorConfig = z.strictObject({
+  ...commonOptions,
+  upstream: httpUrl
+    .default('http://127.0.0.1:8000')
+    .meta(named('UPSTREAM'))
+    .describe('The inference server that requests are passed on to, http or https'),
+  host: z.string().default('127.0.0.1').meta(named('HOST')).describe('Address to listen on'),
+  port: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8088)
+    .meta(named('PORT'))
+    .describe('Port of the proxy; 0 takes a free one'),
+  source: z
+    .string()
+    .max(256)
+    .default('')
+    .meta(named('SOURCE'))
+    .describe('Name of this collector in its records; empty = host name and process id'),
+  endpoint: z
+    .string()
+    .max(256)
+    .default('')
+    .meta(named('ENDPOINT'))
+    .describe('Label endpoint; empty = host:port of the upstream'),
+  provider: z
+    .string()
+    .max(256)
+    .default('')
+    .meta(named('PROVIDER'))
+    .describe('Label provider, such as vllm, openai, llama.cpp'),
+  region: z.string().max(256).default('').meta(named('REGION')).describe('Label region'),
+  tenantHeader: headerName
+    .default('x-lens-tenant')
+    .meta(named('TENANT_HEADER'))
+    .describe('Request header that names the tenant; it is not passed on'),
+  connectTimeout: duration
+    .prefault('10s')
+    .meta(named('CONNECT_TIMEOUT'))
+    .describe('Within which a connection to the upstream must stand'),
+  upstreamTimeout: duration
+    .prefault('10m')
+    .meta(named('UPSTREAM_TIMEOUT'))
+    .describe('Longest silence of the upstream, before its answer and inside it'),
+  upstreamKeepAlive: duration
+    .prefault('4s')
+    .meta(named('UPSTREAM_KEEP_ALIVE'))
+    .describe('How long an idle connection is kept; less than the upstream does (uvicorn: 5s)'),
+  connectionsMax: count
+    .default(10_000)
+    .meta(named('CONNECTIONS_MAX'))
+    .describe('Client connections at a time; more are closed at once'),
+  runEvery: duration
+    .prefault('1s')
+    .meta(named('RUN_EVERY'))
+    .describe('Time between two records of one stream'),
+  scrapeUrl: urlList
+    .prefault('')
+    .meta(named('SCRAPE_URL'))
+    .describe(
+      'Pages of metrics to read, separated by commas (vLLM, llama.cpp, DCGM); empty = none',
+    ),
+  scrapeEvery: duration
+    .prefault('2s')
+    .meta(named('SCRAPE_EVERY'))
+    .describe('Time between two readings of a page'),
+  scrapeTimeout: duration
+    .prefault('2s')
+    .meta(named('SCRAPE_TIMEOUT'))
+    .describe('Within which a page must have come'),
+  flushEvery: duration
+    .prefault('100ms')
+    .meta(named('FLUSH_EVERY'))
+    .describe('Time that records wait for others to be sent with'),
+  queueRecordsMax: count
+    .default(20_000)
+    .meta(named('QUEUE_RECORDS_MAX'))
+    .describe('Records held for sending; when full, new ones are dropped and counted'),
+  queueBytesMax: count
+    .default(64 * MEBIBYTE)
+    .meta(named('QUEUE_BYTES_MAX'))
+    .describe('Bytes held for sending'),
+  sendDeadline: duration
+    .prefault('30s')
+    .meta(named('SEND_DEADLINE'))
+    .describe('Within which records must be acknowledged, with all attempts'),
+  stopGrace: duration
+    .prefault('10s')
+    .meta(named('STOP_GRACE'))
+    .describe('Time that open requests get to end when the collector stops'),
+})
+
+/** What `collectorConfig` gives; durations are in milliseconds. */
+export type CollectorConfig = Readonly<z.infer<typeof collectorConfig>>
+
+/** The head of the --help text. */
+export const usage = `usage: node services/collector/main.ts [options]
+
+A proxy in front of an OpenAI-compatible server. It passes every call through, byte for byte, and
+publishes when the tokens of POST .../chat/completions and .../completions came.
+
+examples:
+  node services/collector/main.ts --upstream http://127.0.0.1:8000 --provider vllm
+  node services/collector/main.ts --upstream https://api.openai.com --provider openai
+  node services/collector/main.ts --scrape-url http://127.0.0.1:8000/metrics`

@@ -1,0 +1,83 @@
+/** Fields that concern one connection only (RFC 9110 §7.6.1), and the framing, which Node makes. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** What Connection may not take away: without them the message would be another one. */
+const NEVER_NAMED = new Set(['content-length', 'content-type', 'content-encoding', 'host'])
+
+/** Tells the upstream under which id the request is measured. */
+export const REQUEST_ID_HEADER = 'x-lens-request-id'
+
+export interface RequestRewrite {
+  readonly host: string
+  readonly requestId: string
+  /** Lower case; the tenant is ours to know, not the upstream's. */
+  readonly tenantHeader: string
+  readonly measured: boolean
+}
+
+/**
+ * The headers to send upstream, as name, value, name, value: order, case and repeats are kept.
+ * `raw` is Node's rawHeaders.
+ */
+export function requestHeaders(
+  raw: readonly string[],
+  method: string,
+  { host, requestId, tenantHeader, measured }: RequestRewrite,
+): string[] {
+  // `Expect: 100-continue` has been answered by our own server.
+  const dropped = new Set(['host', 'expect', tenantHeader])
+  // A compressed stream could not be read as it passes; nothing but size is lost without.
+  if (measured) dropped.add('accept-encoding').add(REQUEST_ID_HEADER)
+  const kept = endToEnd(raw, dropped)
+  const headers = ['Host', host, ...kept]
+  if (measured) headers.push('Accept-Encoding', 'identity', REQUEST_ID_HEADER, requestId)
+  if (hasName(raw, 'transfer-encoding')) headers.push('Transfer-Encoding', 'chunked')
+  else if (!hasName(raw, 'content-length') && !BODILESS.has(method)) {
+    // Neither header means no body (RFC 9112 §6.3), but Node would make it a chunked one.
+    headers.push('Content-Length', '0')
+  }
+  return headers
+}
+
+const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** The headers to hand back to the client, as name, value, name, value. */
+export function responseHeaders(raw: readonly string[]): string[] {
+  return endToEnd(raw, new Set())
+}
+
+function endToEnd(raw: readonly string[], dropped: ReadonlySet<string>): string[] {
+  const named = namedByConnection(raw)
+  const kept: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase()
+    if (HOP_BY_HOP.has(name) || named.has(name) || dropped.has(name)) continue
+    kept.push(raw[i]!, raw[i + 1]!)
+  }
+  return kept
+}
+
+function namedByConnection(raw: readonly string[]): ReadonlySet<string> {
+  const named = new Set<string>()
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i]!.toLowerCase() !== 'connection') continue
+    for (const part of raw[i + 1]!.split(',')) {
+      const name = part.trim().toLowerCase()
+      if (!NEVER_NAMED.has(name)) named.add(name)
+    }
+  }
+  return named
+}
+
+function hasName(raw: readonly string[], name: string): boolean {
+  return raw.some((text, i) => i % 2 === 0 && text.toLowerCase() === name)
+}

@@ -1,0 +1,23 @@
+import { TOPICS } from '../../schemas/topics.ts'
+import { runMain, serviceOptions } from '../bus/service.ts'
+import { startCollector } from './collector.ts'
+import { collectorConfig, usage } from './config.ts'
+
+await runMain({
+  name: 'collector',
+  usage,
+  options: collectorConfig.extend(serviceOptions),
+  async start(config, { bus, codec, log }) {
+    const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
+    const { encode } = codec
+    const collector = await startCollector({
+      config,
+      sink: () => bus.sink(),
+      encode,
+      partitions,
+      log,
+    })
+    log(`collector: ${collector.url} -> ${config.upstream}`)
+    return collector
+  },
+})

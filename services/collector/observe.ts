@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import type { Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
+import { TOKEN_EVENTS } from '../../schemas/topics.ts'
+import { type Clock, type Moment, momentNow, SYSTEM_CLOCK } from './clock.ts'
+import { httpErrorType, wordOf } from './error-type.ts'
+import { createMeter, type Meter, type RequestLabels } from './meter.ts'
+import { createOpenAiReader, type OpenAiReader } from './openai.ts'
+import type { Queue } from './queue.ts'
+import { type Runs, SHARED_RUNS } from './runs.ts'
+
+/** What one item of the stream is to the measures. */
+export interface ItemReading {
+  readonly output: boolean
+  /** Output tokens in it; null when unknown. */
+  readonly tokens: number | null
+}
+
+export interface ObserveOptions<T> {
+  readonly labels: Partial<RequestLabels> & Pick<RequestLabels, 'endpoint'>
+  /** Where the records go: into a queue, or to a function. */
+  readonly queue?: Queue
+  readonly onRecord?: (record: TokenEvents) => void
+  /** Without it, items are read as chunk objects of the OpenAI API. */
+  readonly chunkOf?: (item: T) => ItemReading
+  /** Where the counts of `chunkOf` come from. */
+  readonly tokenSource?: TokenSource
+  /** momentNow() right before the request was sent; by default the call of observe(). */
+  readonly sent?: Moment
+  readonly clock?: Clock
+  readonly runs?: Runs
+}
+
+/**
+ * Yields the items of a stream unchanged and publishes its TokenEvents: status ok when it ends,
+ * error when it throws, cancelled when the caller stops early. Measuring never throws.
+ */
+export function observe<T>(
+  items: AsyncIterable<T>,
+  options: ObserveOptions<T>,
+): AsyncGenerator<T, void, undefined> {
+  const { clock = SYSTEM_CLOCK } = options
+  // Here, not in the generator, whose body waits for the first item to be asked for.
+  return watch(items, options, clock, options.sent ?? momentNow(clock))
+}
+
+async function* watch<T>(
+  items: AsyncIterable<T>,
+  options: ObserveOptions<T>,
+  clock: Clock,
+  sent: Moment,
+): AsyncGenerator<T, void, undefined> {
+  const { runs = SHARED_RUNS, chunkOf } = options
+  const publish = harmless(publisherOf(options))
+  const meter = createMeter(labelsOf(options.labels), sent.wallUs, options.tokenSource)
+  const reader = createOpenAiReader()
+  const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
+  const take = harmless((item: T) => {
+    const atUs = elapsedUs()
+    const { chunks, tokens } = chunkOf ? readWith(chunkOf, item) : readChunk(reader, meter, item)
+    for (let i = 0; i < chunks; i++) if (meter.chunk(atUs, tokens)) publish(meter.take()!)
+  })
+  let status: Status = 'cancelled'
+  let errorType = ''
+  runs.add(meter, publish)
+  try {
+    for await (const item of items) {
+      take(item)
+      yield item
+    }
+    status = 'ok'
+  } catch (error) {
+    // Client libraries throw when the caller itself aborts the request.
+    status = isAbort(error) ? 'cancelled' : 'error'
+    errorType = status === 'error' ? thrownErrorType(error) : ''
+    throw error
+  } finally {
+    runs.remove(meter)
+    harmless(() => publish(endOf(meter, reader, { status, errorType }, elapsedUs())))(undefined)
+  }
+}
+
+function endOf(
+  meter: Meter,
+  reader: OpenAiReader,
+  verdict: { readonly status: Status; readonly errorType: string },
+  durationUs: number,
+): TokenEvents {
+  const { model, finishReason, usage, errorType } = reader.facts()
+  const { status } = errorType === '' ? verdict : { status: 'error' as const }
+  const quality = status === 'ok' && usage.outputTokens === null ? ['no_usage'] : []
+  meter.nameModel(model)
+  return meter.end({
+    status,
+    errorType: errorType || verdict.errorType,
+    finishReason,
+    durationUs,
+    usage,
+    quality,
+  })
+}
+
+function readChunk(
+  reader: OpenAiReader,
+  meter: Meter,
+  item: unknown,
+): { chunks: number; tokens: number | null } {
+  const reading = reader.chunk(item)
+  if (reading.kind !== 'output') return { chunks: 0, tokens: null }
+  if (meter.chunks() === 0) meter.nameModel(reader.facts().model)
+  return reading
+}
+
+function readWith<T>(chunkOf: (item: T) => ItemReading, item: T) {
+  const { output, tokens } = chunkOf(item)
+  return { chunks: output ? 1 : 0, tokens }
+}
+
+function labelsOf(given: ObserveOptions<unknown>['labels']): RequestLabels {
+  const none = { source: '', provider: '', model: '', region: '', tenant: '', attributes: {} }
+  return { request_id: randomUUID(), ...none, ...given }
+}
+
+function publisherOf({ queue, onRecord }: ObserveOptions<never>): (record: TokenEvents) => void {
+  return (record) => {
+    queue?.add(TOKEN_EVENTS, record.request_id, record)
+    onRecord?.(record)
+  }
+}
+
+/** The caller's stream goes on whatever happens to its measuring. */
+function harmless<A>(step: (argument: A) => void): (argument: A) => void {
+  return (argument) => {
+    try {
+      step(argument)
+    } catch {
+      // There is nobody to tell: an error in `chunkOf` or `onRecord` is the caller's own.
+    }
+  }
+}
+
+function isAbort(error: unknown): boolean {
+  const name = error instanceof Error ? error.name : ''
+  return name === 'AbortError' || name === 'APIUserAbortError'
+}
+
+function thrownErrorType(error: unknown): string {
+  const { status, code, name } = (error ?? {}) as {
+    status?: unknown
+    code?: unknown
+    name?: unknown
+  }
+  if (typeof status === 'number') return httpErrorType(status)
+  return wordOf(code) ?? wordOf(name) ?? 'error'
+}

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import http, { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { LensError } from '../core/errors.ts'
+import { type Clock, type Moment, momentNow, type Timers } from './clock.ts'
+import { forward } from './forward.ts'
+import { requestHeaders } from './headers.ts'
+import type { RequestLabels } from './meter.ts'
+import { refuse } from './refuse.ts'
+import { watchRequest } from './request-body.ts'
+import type { Publish, Runs } from './runs.ts'
+import { createTap, type Tap, type TapContext } from './tap.ts'
+
+export interface ProxyOptions {
+  readonly upstream: string
+  readonly host: string
+  /** 0 = any free one. */
+  readonly port: number
+  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'endpoint' | 'region'>
+  /** Lower case. */
+  readonly tenantHeader: string
+  readonly connectTimeoutMs: number
+  readonly idleTimeoutMs: number
+  /** How long an idle connection to the upstream is kept. */
+  readonly keepAliveMs: number
+  readonly connectionsMax: number
+  readonly runs: Runs
+  readonly publish: Publish
+  readonly clock: Clock
+  readonly timers: Timers
+}
+
+export interface ProxyStats {
+  readonly requests: number
+  readonly measured: number
+  readonly open: number
+  /** Trouble with the measuring, by reason; the calls themselves went through. */
+  readonly faults: Readonly<Record<string, number>>
+}
+
+export interface RunningProxy {
+  readonly url: string
+  stats(): ProxyStats
+  /** Lets open calls end for `graceMs`, then breaks them off. */
+  stop(graceMs: number): Promise<void>
+}
+
+const TENANT_LENGTH_MAX = 256
+
+/** Starts the proxy. Throws LensError configuration_invalid when it cannot listen. */
+export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
+  const { host } = options
+  const calls = createCalls(options)
+  const server = createServer(calls.handle)
+  server.maxConnections = options.connectionsMax
+  const port = await listen(server, host, options.port)
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    stats: calls.stats,
+    async stop(graceMs) {
+      const closed = once(server, 'close')
+      server.close()
+      await calls.stop(graceMs)
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+/** The calls that are under way, and the one upstream that they go to. */
+function createCalls(options: ProxyOptions) {
+  const { clock, timers, tenantHeader, connectTimeoutMs, idleTimeoutMs } = options
+  const url = new URL(options.upstream)
+  const agent = openAgent(url, options.keepAliveMs)
+  const context = { upstream: { url, agent, connectTimeoutMs, idleTimeoutMs }, clock, timers }
+  const tapContext = createTapContext(options)
+  const open = new Map<ServerResponse, (cause: string) => void>()
+  const counts = { requests: 0, measured: 0 }
+  let stopping = false
+  let whenIdle = () => {}
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    const sent = momentNow(clock)
+    counts.requests += 1
+    if (stopping) {
+      refuse(response, 503, 'stopping', 'The collector is stopping.')
+      return
+    }
+    // A request line may name another server; only the configured one is served.
+    if (!request.url?.startsWith('/')) {
+      refuse(response, 400, 'bad_target', 'The request target must be a path.')
+      return
+    }
+    const measured = isMeasured(request)
+    const requestId = measured ? randomUUID() : ''
+    const tap = measured ? openTap(request, requestId, sent) : null
+    const rewrite = { host: url.host, requestId, tenantHeader, measured }
+    try {
+      const headers = requestHeaders(request.rawHeaders, request.method ?? 'GET', rewrite)
+      open.set(response, forward(context, { request, response, headers, sent, tap }))
+    } catch {
+      tap?.end('failed', clock.monotonicUs() - sent.monotonicUs, 'not_forwardable')
+      refuse(response, 502, 'not_forwardable', 'The request cannot be passed on.')
+      return
+    }
+    response.on('close', () => {
+      open.delete(response)
+      if (open.size === 0) whenIdle()
+    })
+  }
+
+  function openTap(request: IncomingMessage, request_id: string, sent: Moment): Tap {
+    counts.measured += 1
+    const tenant = String(request.headers[tenantHeader] ?? '').slice(0, TENANT_LENGTH_MAX)
+    const labels = { ...options.labels, request_id, tenant, model: '', attributes: {} }
+    const tap = createTap(tapContext, labels, sent.wallUs)
+    watchRequest(request, tap.asked, tapContext.count)
+    return tap
+  }
+
+  async function stop(graceMs: number): Promise<void> {
+    stopping = true
+    await new Promise<void>((resolve) => {
+      const cancel = timers.after(graceMs, resolve)
+      whenIdle = () => {
+        cancel()
+        resolve()
+      }
+      if (open.size === 0) whenIdle()
+    })
+    for (const breakOff of open.values()) breakOff('shutdown')
+    agent.destroy()
+  }
+
+  const stats = () => ({ ...counts, open: open.size, faults: { ...tapContext.faults } })
+  return { handle, stop, stats }
+}
+
+function createTapContext({ runs, publish }: ProxyOptions): TapContext & {
+  readonly faults: Readonly<Record<string, number>>
+} {
+  const faults: Record<string, number> = {}
+  const count = (reason: string) => {
+    faults[reason] = (faults[reason] ?? 0) + 1
+  }
+  return { runs, publish, count, faults }
+}
+
+/** The two completion paths are the ones whose dialect is known; the rest passes unmeasured. */
+function isMeasured({ method, url }: IncomingMessage): boolean {
+  return method === 'POST' && url!.split('?', 1)[0]!.endsWith('/completions')
+}
+
+function openAgent(url: URL, keepAliveMs: number): http.Agent {
+  // The newest idle connection is used first, and an old one closed before the upstream does so
+  // itself, which would lose the request that is just being sent on it.
+  const options = { keepAlive: true, timeout: keepAliveMs, scheduling: 'lifo' } as const
+  return url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
+}
+
+async function listen(server: http.Server, host: string, port: number): Promise<number> {
+  await once(server.listen(port, host), 'listening').catch((cause: Error) => {
+    const message = `cannot listen on ${host} port ${port}: ${cause.message}`
+    throw new LensError('configuration_invalid', message, { cause })
+  })
+  return (server.address() as AddressInfo).port
+}

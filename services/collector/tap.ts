@@ -1,0 +1,94 @@
+import { type Answer, type AnswerHead, createAnswer, formOf, isCompressed } from './answer.ts'
+import { createMeter, type RequestLabels } from './meter.ts'
+import type { AskedFor } from './openai.ts'
+import type { Publish, Runs } from './runs.ts'
+import { type Close, verdictOf } from './verdict.ts'
+
+/** Measures one request from what passes by. Nothing here throws, waits, or keeps content. */
+export interface Tap {
+  /** What the request asked for, when its body could be read. */
+  readonly asked: (request: AskedFor) => void
+  answered(head: AnswerHead): void
+  read(bytes: Uint8Array, elapsedUs: number): void
+  /** Something besides the server shaped the times: see RequestEnd.quality. */
+  flag(quality: string): void
+  /** The one end; later calls do nothing. */
+  end(close: Close, elapsedUs: number, cause: string): void
+}
+
+/** Where a tap lives: shared by all requests of a proxy. */
+export interface TapContext {
+  readonly runs: Runs
+  readonly publish: Publish
+  /** Counts what went wrong with the measuring, by reason. */
+  readonly count: (reason: string) => void
+}
+
+/** Starts to measure a request that is sent now. */
+export function createTap(context: TapContext, labels: RequestLabels, startedAtUs: number): Tap {
+  const { runs, publish, count } = context
+  const meter = createMeter(labels, startedAtUs)
+  const quality = new Set<string>()
+  let answer: Answer = createAnswer('opaque', onOutput, count)
+  let isStream = false
+  let httpStatus: number | null = null
+  let wantsStream = false
+  let readUs = 0
+  let ended = false
+  /** Reading has failed by a fault of ours: the rest of the answer passes unread. */
+  let broken = false
+
+  function onOutput(chunks: number, tokens: number | null, facts: Answer['facts']): void {
+    if (meter.chunks() === 0) meter.nameModel(facts().model)
+    for (let i = 0; i < chunks; i++) if (meter.chunk(readUs, tokens)) publish(meter.take()!)
+  }
+
+  /** Trouble with the measuring must not become the user's. */
+  function guarded(step: () => void): void {
+    try {
+      if (!broken) step()
+    } catch {
+      broken = true
+      count('tap_failed')
+    }
+  }
+
+  function publishEnd(close: Close, elapsedUs: number, cause: string): void {
+    const { model, usage, finishReason, errorType, done } = answer.facts()
+    const verdict = verdictOf({ close, cause, httpStatus, isStream, done, errorType })
+    if (verdict.status === 'truncated') quality.add('truncated')
+    if (verdict.status === 'ok' && isStream && usage.outputTokens === null) quality.add('no_usage')
+    if (verdict.status === 'ok' && wantsStream && !isStream) quality.add('not_streamed')
+    meter.nameModel(model)
+    const flags = [...quality]
+    publish(meter.end({ ...verdict, finishReason, durationUs: elapsedUs, usage, quality: flags }))
+  }
+
+  runs.add(meter, publish)
+  return {
+    asked(request) {
+      wantsStream = request.stream
+      meter.nameModel(request.model)
+    },
+    answered(head) {
+      httpStatus = head.status
+      const form = formOf(head)
+      isStream = form === 'stream'
+      if (isCompressed(head.contentEncoding)) quality.add('encoded')
+      answer = createAnswer(form, onOutput, count)
+    },
+    read(bytes, elapsedUs) {
+      readUs = elapsedUs
+      guarded(() => answer.push(bytes))
+    },
+    flag: (flag) => void quality.add(flag),
+    end(close, elapsedUs, cause) {
+      if (ended) return
+      ended = true
+      runs.remove(meter)
+      guarded(() => answer.end())
+      broken = false
+      guarded(() => publishEnd(close, elapsedUs, cause))
+    },
+  }
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod'
+import { commonOptions, duration } from '../bus/config.ts'
+
+const ROLL_MIN_MS = 1000
+const ROLL_MAX_MS = 3_600_000
+
+/** The exporter's options. */
+export const exporterConfig = z.object({
+  ...commonOptions,
+  lakeUrl: z
+    .string()
+    .default('data/lake')
+    .meta({ env: 'LAKE_URL' })
+    .describe('Where Parquet files go: a folder, file:///path or s3://bucket/prefix'),
+  roll: duration
+    .refine((ms) => ms >= ROLL_MIN_MS && ms <= ROLL_MAX_MS, 'must be from 1s to 1h')
+    .prefault('60s')
+    .describe('Append time that one file covers: smaller is sooner readable, larger fewer files'),
+  rowsMax: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(50_000)
+    .describe('Rows after which a file ends before its time; also held in memory per partition'),
+  otlpEndpoint: z
+    .string()
+    .default('')
+    .meta({ env: 'OTEL_EXPORTER_OTLP_ENDPOINT' })
+    .describe('OTLP/HTTP base URL that one-minute metrics go to; empty = off'),
+  otlpGrouping: z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((name) => name.trim())
+        .filter((name) => name !== ''),
+    )
+    .refine((names) => new Set(names).size === names.length, 'names a dimension twice')
+    .prefault('model,endpoint,region,tenant')
+    .describe('Dimensions of the one grouping that goes to OTLP, as windowing has it'),
+})
+
+export type ExporterConfig = Readonly<z.infer<typeof exporterConfig>>

@@ -1,0 +1,22 @@
+/** What a file's name says beside the hour. */
+export interface LakePlace {
+  readonly dataset: string
+  readonly topic: string
+  readonly partition: number
+  /** First offset of the range that the file is made from. */
+  readonly from: number
+}
+
+const OFFSET_DIGITS = 20
+
+/**
+ * Where a row with this event time (µs since the epoch) belongs, in Hive's layout and in UTC;
+ * null when the time is before 1970 or beyond what an integer of ours can tell (the year 2255).
+ */
+export function lakePath(place: LakePlace, eventUs: number): string | null {
+  if (!Number.isSafeInteger(eventUs) || eventUs < 0) return null
+  const { dataset, topic, partition, from } = place
+  const iso = new Date(Math.floor(eventUs / 1000)).toISOString()
+  const folder = `${dataset}/date=${iso.slice(0, 10)}/hour=${iso.slice(11, 13)}`
+  return `${folder}/${topic}-${partition}-${String(from).padStart(OFFSET_DIGITS, '0')}.parquet`
+}

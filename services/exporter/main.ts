@@ -1,0 +1,26 @@
+import { runMain, serviceOptions, startStage } from '../bus/service.ts'
+import { exporterConfig } from './config.ts'
+import { lakeStage, otlpStage } from './stage.ts'
+import { openStore } from './store.ts'
+
+await runMain({
+  name: 'exporter',
+  usage: `Writes requests, final aggregates and trigger events as Parquet, aggregates as OTLP.
+
+usage: node services/exporter/main.ts [options]
+  node services/exporter/main.ts --lake-url s3://lake/lens --roll 5m
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 node services/exporter/main.ts`,
+  options: exporterConfig.extend(serviceOptions),
+  async start(config, platform, health, onFailure) {
+    const store = await openStore(config.lakeUrl, process.env)
+    const lake = await startStage(lakeStage(config, store, health), platform, health, onFailure)
+    const spec = otlpStage(config, store, health, process.env, platform.log)
+    const otlp = spec && (await startStage(spec, platform, health, onFailure))
+    platform.log(`exporter: ${store.describe}${spec ? ' and OTLP' : ''}`)
+    return {
+      async stop() {
+        await Promise.all([lake.stop(), otlp?.stop()])
+      },
+    }
+  },
+})

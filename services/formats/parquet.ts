@@ -1,0 +1,58 @@
+import type { Table } from 'apache-arrow'
+import {
+  Compression,
+  EnabledStatistics,
+  Table as WasmTable,
+  WriterPropertiesBuilder,
+  writeParquet,
+} from 'parquet-wasm'
+import { toArrowStream } from './arrow.ts'
+
+/** What a file says about itself: what it holds, and which range of which log it covers. */
+export interface FileMetadata {
+  readonly dataset: string
+  readonly schemaVersion: number
+  readonly topic: string
+  readonly partition: number
+  /** First offset of the range. */
+  readonly from: number
+  /** Offset after the last of the range. */
+  readonly to: number
+}
+
+/** The metadata's key in the file. */
+export const METADATA_KEY = 'latency_lens'
+
+/** `created_by` of our files, in the form that readers parse. */
+export const WRITER = 'llm-latency-lens version 1 (build parquet-wasm-0.8.0)'
+
+const ROW_GROUP_ROWS = 128 * 1024
+
+/**
+ * The table as a Parquet file: ZSTD, page statistics. The same table and metadata give the same
+ * bytes in every process, so that a repeated upload changes nothing. The metadata is one JSON text
+ * under one key, since the writer takes the keys out of a hash map, in another order each time.
+ */
+export function toParquet(table: Table, metadata: FileMetadata): Uint8Array {
+  const { dataset, schemaVersion, topic, partition, from, to } = metadata
+  const text = JSON.stringify({
+    dataset,
+    schemaVersion,
+    topic,
+    partition,
+    from,
+    to,
+    writer: WRITER,
+  })
+  // The Node build of parquet-wasm has loaded its module when the import returns. Each call below
+  // takes its arguments over, so that nothing is left to free when writeParquet returns or throws.
+  const wasmTable = WasmTable.fromIPCStream(toArrowStream(table))
+  const properties = new WriterPropertiesBuilder()
+    .setCompression(Compression.ZSTD)
+    .setStatisticsEnabled(EnabledStatistics.Page)
+    .setMaxRowGroupSize(ROW_GROUP_ROWS)
+    .setCreatedBy(WRITER)
+    .setKeyValueMetadata(new Map([[METADATA_KEY, text]]))
+    .build()
+  return writeParquet(wasmTable, properties)
+}

@@ -1,0 +1,102 @@
+import { TOPICS } from '../../schemas/topics.ts'
+import { createHealth } from '../bus/health.ts'
+import type { Platform } from '../bus/platform.ts'
+import type { Stage } from '../bus/run.ts'
+import { startStage } from '../bus/service.ts'
+import { createTopics } from '../bus/topics.ts'
+import { type Collector, startCollector } from '../collector/collector.ts'
+import { collectorConfig } from '../collector/config.ts'
+import { exporterConfig } from '../exporter/config.ts'
+import { lakeStage, otlpStage } from '../exporter/stage.ts'
+import { openStore } from '../exporter/store.ts'
+import { statisticsOptions } from '../statistics/config.ts'
+import { statisticsStage } from '../statistics/stage.ts'
+import { triggersOptions } from '../triggers/config.ts'
+import { triggersStage } from '../triggers/stage.ts'
+import { windowingOptions } from '../windowing/config.ts'
+import { windowingStage } from '../windowing/stage.ts'
+import type { StandaloneConfig } from './config.ts'
+
+/** The tap and every stage behind it, in this process. */
+export interface StandalonePipeline {
+  readonly collector: Collector
+  /** Where the lake lies, for a person. */
+  readonly lake: string
+  /** Stops the tap, lets what it has sent pass through every stage, then stops those. */
+  drain(): Promise<void>
+}
+
+/** One file per 30 s of arrivals, so that a short run leaves some. */
+const ROLL = '30s'
+const DRAIN_MAX_MS = 10_000
+const DRAIN_LOOK_MS = 100
+
+/** Creates the topics and starts windowing, statistics, triggers, exporter, then the tap. */
+export async function startPipeline(
+  config: StandaloneConfig,
+  platform: Platform,
+  upstream: { readonly url: string; readonly provider: string; readonly scrapeUrl: string },
+  end: (failure: unknown) => void,
+): Promise<StandalonePipeline> {
+  const { bus, codec, clock, log } = platform
+  await createTopics(bus, { partitions: config.partitions, replication: 1 })
+  const store = await openStore(config.lakeUrl, process.env)
+  // One process has one clock: nothing has to be allowed for.
+  const cutMargin = config.kafkaBrokers ? '2s' : '0s'
+  const windowing = windowingStage(
+    windowingOptions.parse({ cutMargin }),
+    codec,
+    createHealth('windowing'),
+  )
+  const statistics = statisticsStage(statisticsOptions.parse({}), createHealth('statistics'))
+  const rules = triggersOptions.parse({ rules: config.rules })
+  const triggers = triggersStage(rules, createHealth('triggers'))
+  const health = createHealth('exporter')
+  const lake = lakeStage(exporterConfig.parse({ roll: ROLL }), store, health)
+  const otlp = otlpStage(
+    exporterConfig.parse({ otlpEndpoint: config.otlpEndpoint }),
+    store,
+    health,
+    process.env,
+    log,
+  )
+  const stages: Stage[] = [
+    await startStage(windowing, platform, createHealth('windowing'), end),
+    await startStage(statistics, platform, createHealth('statistics'), end),
+    await startStage(triggers, platform, createHealth('triggers'), end),
+    await startStage(lake, platform, health, end),
+  ]
+  if (otlp) stages.push(await startStage(otlp, platform, health, end))
+  const collector = await startCollector({
+    config: collectorConfig.parse({
+      upstream: upstream.url,
+      port: config.port,
+      provider: upstream.provider,
+      scrapeUrl: upstream.scrapeUrl,
+      stopGrace: '2s',
+    }),
+    sink: () => bus.sink(),
+    encode: codec.encode,
+    partitions: await bus.partitionCounts(TOPICS.map((topic) => topic.name)),
+    log,
+  })
+
+  async function settled(stage: Stage): Promise<void> {
+    const deadlineMs = clock.monotonicMs() + DRAIN_MAX_MS
+    while (!(await stage.isCaughtUp()) && clock.monotonicMs() < deadlineMs) {
+      await clock.sleep(DRAIN_LOOK_MS)
+    }
+  }
+
+  return {
+    collector,
+    lake: store.describe,
+    async drain() {
+      await collector.stop()
+      // In the order of the flow: what one stage has not published, the next cannot read. The
+      // exporter does not catch up by itself: stop() makes it write what it holds.
+      for (const stage of stages.slice(0, 3)) await settled(stage)
+      for (const stage of stages) await stage.stop()
+    },
+  }
+}

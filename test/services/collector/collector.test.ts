@@ -1,0 +1,99 @@
+import { expect } from 'chai'
+import { loadConfig } from '../../../services/bus/config.ts'
+import { type Collector, startCollector } from '../../../services/collector/collector.ts'
+import { collectorConfig } from '../../../services/collector/config.ts'
+import { createFaultyLog, type FaultyLog } from './faulty-sink.ts'
+import { stream } from './frames.ts'
+import { chatCall, until } from './proxy-fixture.ts'
+import { startUpstream } from './upstream.ts'
+
+const SSE = { 'content-type': 'text/event-stream' }
+
+function configOf(...argv: string[]) {
+  return loadConfig(collectorConfig, { env: {}, argv })
+}
+
+function start(log: FaultyLog, ...argv: string[]): Promise<Collector> {
+  return startCollector({
+    config: configOf('--port', '0', '--flush-every', '5ms', ...argv),
+    sink: log.open,
+    encode: (_, value) => Buffer.from(JSON.stringify(value)),
+    partitions: { 'lens.token-events': 3, 'lens.resource-samples': 2 },
+    log: () => {},
+  })
+}
+
+/** The records of a topic in the log, with their keys. */
+function records({ stored }: FaultyLog, topic: string) {
+  return stored
+    .filter((append) => append.topic === topic)
+    .flatMap((append) => append.records)
+    .map(({ key, value }) => ({ key, ...JSON.parse(Buffer.from(value).toString()) }))
+}
+
+describe('collector', () => {
+  it('publishes what passed through and what it scraped, and leaves nothing at its stop', async () => {
+    const upstream = await startUpstream((response, { url }) => {
+      if (url === '/metrics') response.end('llamacpp:requests_processing 1\n')
+      else response.writeHead(200, SSE).end(stream(['a', 'b']))
+    })
+    const log = createFaultyLog()
+    const scrape = ['--scrape-url', `${upstream.url}/metrics`]
+    const collector = await start(log, '--upstream', upstream.url, ...scrape)
+    const headers = { 'x-lens-tenant': 'acme' }
+    await Promise.all(Array.from({ length: 5 }, () => chatCall(collector.url, { headers }).reply))
+    await until(() => collector.stats().scrapers[0]!.scrapes > 0)
+    await collector.stop()
+    const events = records(log, 'lens.token-events')
+    const endpoint = new URL(upstream.url).host
+    expect(events).to.have.length(5)
+    for (const event of events) {
+      expect(event).to.include({ endpoint, tenant: 'acme', model: 'llama', key: event.request_id })
+      expect(event.end).to.include({ status: 'ok', output_tokens: 2 })
+    }
+    const samples = records(log, 'lens.resource-samples')
+    expect(samples.map(({ name }) => name)).to.include.members(['requests_running', 'up'])
+    for (const sample of samples) expect(sample).to.include({ key: endpoint, endpoint })
+    const { proxy, queue } = collector.stats()
+    expect(proxy).to.deep.equal({ requests: 5, measured: 5, open: 0, faults: {} })
+    expect(queue).to.deep.include({ dropped: {}, unknown: 0, queued: 0 })
+    expect(log.closed).to.deep.equal([0])
+    await upstream.close()
+  })
+
+  it('serves its users while the log is away', async () => {
+    const upstream = await startUpstream((response) => {
+      response.writeHead(200, SSE).end(stream(['a']))
+    })
+    const log = createFaultyLog(undefined, () => false)
+    const collector = await start(log, '--upstream', upstream.url, '--send-deadline', '50ms')
+    for (let i = 0; i < 3; i++) {
+      expect((await chatCall(collector.url).reply).body.toString()).to.equal(stream(['a']))
+    }
+    await collector.stop()
+    expect(collector.stats().queue.dropped).to.deep.equal({ broker_unavailable: 3 })
+    await upstream.close()
+  })
+
+  it('refuses an address that it cannot listen on', async () => {
+    const failure = await start(createFaultyLog(), '--host', '203.0.113.1').catch((error) => error)
+    expect(failure).to.include({ name: 'LensError', code: 'configuration_invalid' })
+  })
+
+  it('reads its configuration, and says what is wrong with it', () => {
+    const config = configOf('--scrape-url', 'http://a/m, https://b/m', '--tenant-header', 'X-Org')
+    expect(config.scrapeUrl).to.deep.equal(['http://a/m', 'https://b/m'])
+    expect(config).to.include({ tenantHeader: 'x-org', port: 8088, scrapeEvery: 2000 })
+    for (const argv of [
+      ['--upstream', 'ftp://a'],
+      ['--scrape-url', 'a'],
+      ['--tenant-header', 'a b'],
+      ['--queue-records-max', '0'],
+      ['--no-such'],
+    ]) {
+      expect(() => configOf(...argv))
+        .to.throw()
+        .with.property('code', 'configuration_invalid')
+    }
+  })
+})

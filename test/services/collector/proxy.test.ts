@@ -1,0 +1,432 @@
+import { once } from 'node:events'
+import { expect } from 'chai'
+import { createRuns } from '../../../services/collector/runs.ts'
+import { chat, DONE, FINISH, frame, ROLE, stream, usage } from './frames.ts'
+import { type Bench, call, chatCall, startBench, until } from './proxy-fixture.ts'
+import { type Answering, closedPort, rawExchange, writeInPieces } from './upstream.ts'
+
+const SSE = { 'content-type': 'text/event-stream' }
+
+describe('collector/proxy', () => {
+  let bench: Bench
+
+  async function start(answer: Answering, more: Parameters<typeof startBench>[1] = {}) {
+    bench = await startBench(answer, more)
+    return bench
+  }
+
+  afterEach(() => bench.close())
+
+  it('passes a stream through byte for byte, however it is split, and times it', async () => {
+    const text = stream(['Grüße', ' 😀', '', ' \u2028', 'x'.repeat(5000)], 5)
+    const bytes = Buffer.from(text.replaceAll('\n\n', '\r\n\r\n'))
+    const lengths = [1, 2, 3, 5, 150, 7, 1, 1, 1, 180, 33, 2, 190, 9, 4000]
+    await start(async (response) => {
+      response.writeHead(200, 'Fine', [
+        ...['Content-Type', 'text/event-stream; charset=utf-8', 'X-Odd', 'a', 'x-odd', 'b'],
+        ...['Set-Cookie', '1', 'Set-Cookie', '2', 'Date', 'yesterday'],
+      ])
+      await writeInPieces(response, bytes, lengths)
+      response.end()
+    })
+    const reply = await chatCall(bench.proxy.url).reply
+    expect(reply).to.include({ status: 200, message: 'Fine', complete: true })
+    expect(reply.body.equals(bytes)).to.equal(true)
+    expect(reply.rawHeaders.slice(0, 12)).to.deep.equal([
+      ...['Content-Type', 'text/event-stream; charset=utf-8', 'X-Odd', 'a', 'x-odd', 'b'],
+      ...['Set-Cookie', '1', 'Set-Cookie', '2', 'Date', 'yesterday'],
+    ])
+    const [record] = await bench.ends()
+    expect(record).to.deep.include({ model: 'llama', endpoint: 'pool-a', provider: 'vllm' })
+    expect(record!.gaps_us).to.have.length(4)
+    expect(record!.end).to.deep.include({ status: 'ok', finish_reason: 'stop', chunks: 4 })
+    expect(record!.end).to.deep.include({ input_tokens: 7, output_tokens: 5, quality: [] })
+    expect(record!.end.ttft_us).to.equal(record!.gaps_us[0])
+    expect(record!.end.ttft_us).to.be.within(1000, record!.end.duration_us)
+  })
+
+  it('stamps chunks when they are read', async () => {
+    await start(async (response) => {
+      response.writeHead(200, SSE)
+      for (const content of ['a', 'b', 'c']) {
+        await new Promise((resolve) => setTimeout(resolve, 60))
+        response.write(frame(chat({ content })))
+      }
+      response.end(DONE)
+    })
+    await chatCall(bench.proxy.url).reply
+    const [record] = await bench.ends()
+    expect(record!.gaps_us).to.have.length(3)
+    for (const gap of record!.gaps_us) expect(gap).to.be.within(50_000, 120_000)
+    expect(record!.end.quality).to.deep.equal(['no_usage'])
+    expect(record!.token_source).to.equal('chunk')
+  })
+
+  it('hands the status on before the first token comes', async () => {
+    let finish = () => {}
+    await start((response) => {
+      response.writeHead(200, SSE).flushHeaders()
+      finish = () => response.end(DONE)
+    })
+    const { request, reply } = chatCall(bench.proxy.url)
+    await once(request, 'response')
+    finish()
+    expect((await reply).body.toString()).to.equal(DONE)
+  })
+
+  it('sends the request on as it is, but for what concerns the connection', async () => {
+    await start((response) => void response.end('{}'))
+    const body = '{"model": "llama",\n "stream": false}'
+    await chatCall(bench.proxy.url, {
+      body,
+      headers: {
+        Authorization: 'Bearer sk-1',
+        'X-Lens-Tenant': 'acme',
+        'x-lens-request-id': 'forged',
+        'Accept-Encoding': 'gzip, br',
+        Connection: 'close, X-Hop',
+        'X-Hop': '1',
+        TE: 'trailers',
+        'X-Mixed-Case': 'kept',
+      },
+    }).reply
+    const [seen] = bench.upstream.seen
+    const [record] = await bench.ends()
+    expect(seen!.body.toString()).to.equal(body)
+    expect(seen!.rawHeaders).to.include('X-Mixed-Case')
+    expect(seen!.headers).to.include({
+      authorization: 'Bearer sk-1',
+      'accept-encoding': 'identity',
+      'x-lens-request-id': record!.request_id,
+      host: new URL(bench.upstream.url).host,
+      'content-length': String(body.length),
+    })
+    expect(seen!.headers).to.not.have.any.keys('x-lens-tenant', 'x-hop', 'te')
+    expect(record!.tenant).to.equal('acme')
+    expect(record!.request_id).to.match(/^[0-9a-f-]{36}$/)
+    expect(JSON.stringify(bench.records)).to.not.include('sk-1')
+  })
+
+  it('counts an error status, and hands its body on', async () => {
+    await start((response) => {
+      response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '3' })
+      response.end('{"error":{"type":"rate_limit_error"}}')
+    })
+    const reply = await chatCall(bench.proxy.url).reply
+    expect(reply.status).to.equal(429)
+    expect(reply.headers['retry-after']).to.equal('3')
+    expect(reply.body.toString()).to.equal('{"error":{"type":"rate_limit_error"}}')
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'error', error_type: 'http_429', ttft_us: null })
+    expect(record!.model).to.equal('llama')
+  })
+
+  it('counts an error inside a stream, with what came before it', async () => {
+    await start((response) => {
+      const error = frame({ error: { type: 'server_error', message: 'x' } })
+      response.writeHead(200, SSE).end(frame(chat({ content: 'a' })) + error + DONE)
+    })
+    await chatCall(bench.proxy.url).reply
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'error', error_type: 'server_error', chunks: 1 })
+  })
+
+  it('hands a torn stream on torn and calls it truncated', async () => {
+    const sent = frame(ROLE) + frame(chat({ content: 'a' }))
+    await start((response) => {
+      response.writeHead(200, SSE)
+      response.write(sent, () => response.socket?.destroySoon())
+    })
+    const reply = await chatCall(bench.proxy.url).reply
+    expect(reply).to.include({ status: 200, complete: false })
+    expect(reply.body.toString()).to.equal(sent)
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'truncated', chunks: 1, quality: ['truncated'] })
+    expect(record!.end.error_type).to.equal('')
+  })
+
+  it('calls a reset truncated too', async () => {
+    await start((response) => {
+      response.writeHead(200, SSE)
+      response.write(frame(chat({ content: 'a' })), () => {
+        setTimeout(() => response.socket?.resetAndDestroy(), 20)
+      })
+    })
+    expect(await chatCall(bench.proxy.url).reply).to.include({ complete: false })
+    expect((await bench.ends())[0]!.end).to.include({ status: 'truncated', chunks: 1 })
+  })
+
+  it('calls an end without the end marker truncated', async () => {
+    await start((response) => {
+      response.writeHead(200, SSE).end(frame(chat({ content: 'a' })) + frame(FINISH))
+    })
+    expect(await chatCall(bench.proxy.url).reply).to.include({ complete: true })
+    expect((await bench.ends())[0]!.end).to.include({ status: 'truncated', finish_reason: 'stop' })
+  })
+
+  it('stops the upstream when the client goes away, and calls it cancelled', async () => {
+    let upstreamClosed = false
+    await start((response) => {
+      response.on('close', () => {
+        upstreamClosed = true
+      })
+      response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+    })
+    const onData = () => request.destroy()
+    const { request, reply } = chatCall(bench.proxy.url, { onData })
+    await reply.catch(() => {})
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'cancelled', error_type: '', chunks: 1 })
+    await until(() => upstreamClosed)
+  })
+
+  it('stops the upstream also when the client goes away before any answer', async () => {
+    let upstreamClosed = false
+    await start((response) => {
+      response.on('close', () => {
+        upstreamClosed = true
+      })
+    })
+    const { request, reply } = chatCall(bench.proxy.url)
+    reply.catch(() => {})
+    await until(() => bench.upstream.seen.length > 0)
+    request.destroy()
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'cancelled', chunks: 0, ttft_us: null })
+    await until(() => upstreamClosed)
+  })
+
+  it('calls a request ok whose client hangs up after the end marker', async () => {
+    await start((response) => void response.writeHead(200, SSE).write(stream(['a', 'b'])))
+    const { request, reply } = chatCall(bench.proxy.url, { onData: () => request.destroy() })
+    await reply.catch(() => {})
+    expect((await bench.ends())[0]!.end).to.deep.include({ status: 'ok', output_tokens: 2 })
+  })
+
+  it('reads usage from an answer that is not streamed, and no times', async () => {
+    const choices = [{ message: { content: 'hi' }, finish_reason: 'length' }]
+    const body = JSON.stringify({ model: 'llama-2', choices, usage: usage(9) })
+    await start((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'x-a': 'b' }).end(body)
+    })
+    const request = { body: '{"model":"llama"}' }
+    const reply = await call(bench.proxy.url, '/v1/completions?x=1', request).reply
+    expect(reply.body.toString()).to.equal(body)
+    expect(bench.upstream.seen[0]!.url).to.equal('/v1/completions?x=1')
+    const [record] = await bench.ends()
+    expect(record).to.deep.include({ model: 'llama', gaps_us: [], tokens: [] })
+    const facts = { status: 'ok', finish_reason: 'length', output_tokens: 9, ttft_us: null }
+    expect(record!.end).to.deep.include({ ...facts, quality: [] })
+  })
+
+  it('flags a stream that was asked for and did not come as one', async () => {
+    await start((response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"choices":[]}')
+    })
+    await chatCall(bench.proxy.url).reply
+    const [record] = await bench.ends()
+    expect(record!.end).to.deep.include({ status: 'ok', quality: ['not_streamed'], ttft_us: null })
+  })
+
+  it('names the model of the answer when the request named none', async () => {
+    await start((response) => void response.writeHead(200, SSE).end(stream(['a'])))
+    await chatCall(bench.proxy.url, { body: '{"stream":true}' }).reply
+    expect((await bench.ends())[0]!.model).to.equal('llama')
+  })
+
+  it('passes a body of any size, and does without its model when it is too long', async () => {
+    const body = Buffer.from(JSON.stringify({ model: 'big', text: 'é'.repeat(3 << 20) }))
+    await start((response) => void response.end())
+    await chatCall(bench.proxy.url, { body }).reply
+    expect(bench.upstream.seen[0]!.body.equals(body)).to.equal(true)
+    expect((await bench.ends())[0]!.model).to.equal('')
+    expect(bench.proxy.stats().faults).to.deep.equal({ request_too_long: 1 })
+  })
+
+  it('passes a chunked body on, and none where there is none', async () => {
+    await start((response) => void response.end())
+    const head = 'Host: x\r\nConnection: close\r\n'
+    const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`
+    for (const method of ['POST', 'GET']) {
+      await rawExchange(bench.proxy.url, `${method} /v1/files HTTP/1.1\r\n${chunked}`)
+    }
+    await rawExchange(bench.proxy.url, `POST /v1/files HTTP/1.1\r\n${head}\r\n`)
+    const [post, get, empty] = bench.upstream.seen
+    expect([post!.method, get!.method]).to.deep.equal(['POST', 'GET'])
+    expect(post!.body.toString()).to.equal('abc')
+    expect(get!.body.toString()).to.equal('abc')
+    expect(empty!.headers).to.include({ 'content-length': '0' })
+  })
+
+  it('passes other methods and paths unmeasured', async () => {
+    await start((response, { method, url, headers }) => {
+      response.setHeader('x-encoding', String(headers['accept-encoding']))
+      response.end(method === 'HEAD' ? undefined : `${method} ${url}`)
+    })
+    const headers = { 'accept-encoding': 'gzip', 'x-lens-tenant': 'acme' }
+    for (const [method, path] of [
+      ['GET', '/v1/models'],
+      ['GET', '/v1/chat/completions'],
+      ['POST', '/v1/embeddings'],
+      ['DELETE', '/v1/files/1?a=%20b'],
+    ] as const) {
+      const reply = await call(bench.proxy.url, path, { method, headers }).reply
+      expect(reply.body.toString()).to.equal(`${method} ${path}`)
+      expect(reply.headers['x-encoding']).to.equal('gzip')
+    }
+    expect((await call(bench.proxy.url, '/', { method: 'HEAD' }).reply).complete).to.equal(true)
+    expect(bench.upstream.seen[0]!.headers).to.not.have.any.keys('x-lens-tenant')
+    expect(bench.records).to.deep.equal([])
+    expect(bench.proxy.stats()).to.include({ requests: 5, measured: 0, open: 0 })
+  })
+
+  it('does not let a request line choose the server', async () => {
+    await start((response) => void response.end())
+    const head = 'Host: example.org\r\nConnection: close\r\n\r\n'
+    for (const target of ['http://example.org/v1/models', '*']) {
+      const answer = await rawExchange(bench.proxy.url, `OPTIONS ${target} HTTP/1.1\r\n${head}`)
+      expect(answer).to.match(/^HTTP\/1.1 400 /)
+    }
+    expect(bench.upstream.seen).to.deep.equal([])
+  })
+
+  it('answers 502 when the upstream is not there', async () => {
+    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    const reply = await chatCall(bench.proxy.url).reply
+    expect(reply.status).to.equal(502)
+    expect(JSON.parse(reply.body.toString()).error.code).to.equal('connection_refused')
+    const [record] = await bench.ends()
+    const facts = { status: 'error', error_type: 'connection_refused', chunks: 0 }
+    expect(record!.end).to.deep.include(facts)
+  })
+
+  it('answers 502 when the upstream hangs up without an answer', async () => {
+    await start((response) => response.socket?.destroy() as undefined)
+    expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
+    expect((await bench.ends())[0]!.end).to.include({ error_type: 'connection_reset' })
+  })
+
+  it('reads a body to its end that has nowhere to go, so that its connection can go on', async () => {
+    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    const body = 'x'.repeat(4 << 20)
+    const post = `POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    const get = 'GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    const answers = await rawExchange(bench.proxy.url, post + get)
+    expect(answers.match(/HTTP\/1.1 502 /g)).to.have.length(2)
+  })
+
+  it('adds no date to an answer without one', async () => {
+    await start((response) => {
+      response.sendDate = false
+      response.end()
+    })
+    expect((await chatCall(bench.proxy.url).reply).headers).to.not.have.any.keys('date')
+  })
+
+  it('holds nothing of a request that has ended', async () => {
+    const runs = createRuns(600_000)
+    await start((response) => void response.writeHead(200, SSE).end(stream(['a'])), { runs })
+    await chatCall(bench.proxy.url).reply
+    await bench.ends()
+    expect(runs.open()).to.equal(0)
+    await until(() => bench.proxy.stats().open === 0)
+  })
+
+  it('gives an upstream up that is silent for too long', async () => {
+    await start(
+      (response, { url }) => {
+        if (url.includes('late')) response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+      },
+      { idleTimeoutMs: 80 },
+    )
+    expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
+    const late = await call(bench.proxy.url, '/late/completions', { body: '{}' }).reply
+    expect(late).to.include({ status: 200, complete: false })
+    const [first, second] = await bench.ends(2)
+    expect(first!.end).to.include({ status: 'error', error_type: 'timeout' })
+    expect(second!.end).to.include({ status: 'truncated', error_type: 'timeout', chunks: 1 })
+  })
+
+  it('waits for a slow client without losing a byte, and flags the times', async () => {
+    const bytes = Buffer.from(stream(Array.from({ length: 60 }, () => 'y'.repeat(100_000))))
+    await start((response) => void response.writeHead(200, SSE).end(bytes))
+    let paused = false
+    const onData = (_: Buffer, response: { pause(): void; resume(): void }) => {
+      if (paused) return
+      paused = true
+      response.pause()
+      setTimeout(() => response.resume(), 100)
+    }
+    const reply = await chatCall(bench.proxy.url, { onData }).reply
+    expect(reply.body.equals(bytes)).to.equal(true)
+    const [record] = await bench.ends()
+    expect(record!.end).to.include({ status: 'ok', chunks: 60 })
+    expect(record!.end.quality).to.include('slow_client')
+  })
+
+  it('goes on when measuring fails', async () => {
+    const publish = () => {
+      throw new Error('no telemetry')
+    }
+    const text = stream(Array.from({ length: 600 }, () => 'a'))
+    await start((response) => void response.writeHead(200, SSE).end(text), { publish })
+    expect((await chatCall(bench.proxy.url).reply).body.toString()).to.equal(text)
+    expect(bench.proxy.stats().faults).to.deep.equal({ tap_failed: 2 })
+  })
+
+  it('sends a record when a run is full', async () => {
+    const text = stream(Array.from({ length: 1100 }, () => 'a'))
+    await start((response) => void response.writeHead(200, SSE).end(text))
+    await chatCall(bench.proxy.url).reply
+    const [last] = await bench.ends()
+    expect(bench.records.map((record) => record.gaps_us.length)).to.deep.equal([512, 512, 76])
+    expect(bench.records.map((record) => record.first_chunk)).to.deep.equal([0, 512, 1024])
+    expect(last!.end).to.deep.include({ chunks: 1100, quality: ['buffered'] })
+  })
+
+  it('does not read what is compressed in spite of its asking', async () => {
+    await start((response) => {
+      response.writeHead(200, { ...SSE, 'content-encoding': 'gzip' }).end(Buffer.from([1, 2, 3]))
+    })
+    expect((await chatCall(bench.proxy.url).reply).body).to.deep.equal(Buffer.from([1, 2, 3]))
+    const [record] = await bench.ends()
+    expect(record!.end.quality).to.include('encoded')
+    expect(record!.end).to.include({ status: 'ok', ttft_us: null })
+  })
+
+  it('uses connections to the upstream again, until they are idle for too long', async () => {
+    await start((response) => void response.end(), { keepAliveMs: 60 })
+    await chatCall(bench.proxy.url).reply
+    await chatCall(bench.proxy.url).reply
+    expect(bench.upstream.connections()).to.equal(1)
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    await chatCall(bench.proxy.url).reply
+    expect(bench.upstream.connections()).to.equal(2)
+  })
+
+  it('keeps the path of the upstream in front', async () => {
+    await start((response) => void response.end())
+    const { upstream } = bench
+    const second = await startBench(() => {}, { upstream: `${upstream.url}/base/` })
+    await call(second.proxy.url, '/v1/models', { method: 'GET' }).reply
+    await second.close()
+    expect(upstream.seen[0]!.url).to.equal('/base/v1/models')
+  })
+
+  it('lets open requests end when it stops, and breaks off those that do not', async () => {
+    const finish: (() => void)[] = []
+    await start((response) => {
+      response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+      finish.push(() => response.end(DONE))
+    })
+    const calls = [chatCall(bench.proxy.url), chatCall(bench.proxy.url)]
+    await until(() => finish.length === 2)
+    const stopped = bench.proxy.stop(150)
+    finish[0]!()
+    await stopped
+    const replies = await Promise.all(calls.map(({ reply }) => reply))
+    expect(replies.map(({ complete }) => complete).sort()).to.deep.equal([false, true])
+    const statuses = (await bench.ends(2)).map(({ end }) => `${end.status} ${end.error_type}`)
+    expect(statuses).to.deep.equal(['ok ', 'cancelled shutdown'])
+  })
+})

@@ -1,0 +1,114 @@
+import { expect } from 'chai'
+import { createLakeProcessor, IDLE_MARGIN_MS } from '../../../services/exporter/lake-processor.ts'
+import { T0_MS } from '../formats/records.ts'
+import { assignment, brief, broken, ended, give, processorOf, running } from './lake-log.ts'
+
+const NOTHING = { files: [], commit: null }
+const DUE_MS = T0_MS + 60_000 + IDLE_MARGIN_MS
+const HOUR_US = 3_600_000_000
+
+describe('exporter/lake-processor', () => {
+  it('starts where the last owner committed, else at the oldest record', () => {
+    expect(processorOf().startOffset).to.equal(null)
+    expect(processorOf({}, 17).startOffset).to.equal(17)
+  })
+
+  it('cuts before the first record of a later roll interval', () => {
+    const plan = give(processorOf(), [ended(5, 0), ended(6, 59_999), ended(7, 60_000)])
+    expect(brief(plan)).to.deep.equal({ files: ['[5,7) 10h: 5 6'], commit: 7 })
+    expect(plan.commit).to.deep.equal({ offset: 7, metadata: '' })
+    expect(plan.outputs).to.deep.equal([])
+  })
+
+  it('does not cut at a record whose append time fell back', () => {
+    const plan = give(processorOf(), [ended(0, 60_000), ended(1, 0), ended(2, 119_999)])
+    expect(brief(plan)).to.deep.equal(NOTHING)
+  })
+
+  it('cuts after the record that brings the last row', () => {
+    const processor = processorOf({ rowsMax: 2 })
+    const plan = give(processor, [ended(0, 0), running(1, 0), ended(2, 0), ended(3, 0)])
+    expect(brief(plan)).to.deep.equal({ files: ['[0,3) 10h: 0 2'], commit: 3 })
+    expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,4) 10h: 3'], commit: 4 })
+  })
+
+  it('plans every cut of a batch, in order, and commits the last', () => {
+    const log = [ended(0, 0), ended(1, 60_000), ended(2, 120_000), ended(3, 120_000)]
+    expect(brief(give(processorOf({ rowsMax: 2 }), log))).to.deep.equal({
+      files: ['[0,1) 10h: 0', '[1,2) 10h: 1', '[2,4) 10h: 2 3'],
+      commit: 4,
+    })
+  })
+
+  it('counts records without a row into the range, and commits one of them without a file', () => {
+    const processor = processorOf()
+    const plan = give(processor, [running(0, 0), broken(1, 10), running(2, 60_000)])
+    expect(brief(plan)).to.deep.equal({ files: [], commit: 2 })
+    expect(processor.stats).to.deep.include({ records: 3, bad: 1, rows: 0, ranges: 1, files: 0 })
+  })
+
+  it('notices the end of an idle interval by the clock, when caught up and past the margin', () => {
+    const processor = processorOf()
+    expect(give(processor, [ended(0, 10_000)]).wakeMs).to.equal(DUE_MS)
+    const early = processor.onTick({ brokerMs: DUE_MS - 1, caughtUp: true })
+    expect({ ...brief(early), wakeMs: early.wakeMs > DUE_MS - 1 }).to.deep.equal({
+      ...NOTHING,
+      wakeMs: true,
+    })
+    const behind = processor.onTick({ brokerMs: DUE_MS, caughtUp: false })
+    expect(brief(behind)).to.deep.equal(NOTHING)
+    expect(behind.wakeMs).to.be.within(DUE_MS + 1, DUE_MS + 5000)
+    const plan = processor.onTick({ brokerMs: DUE_MS, caughtUp: true })
+    expect(brief(plan)).to.deep.equal({ files: ['[0,1) 10h: 0'], commit: 1 })
+    expect(plan.wakeMs).to.equal(Number.POSITIVE_INFINITY)
+    expect(brief(processor.onTick({ brokerMs: DUE_MS, caughtUp: true }))).to.deep.equal(NOTHING)
+  })
+
+  it('writes what it holds when it is drained, and nothing when it holds nothing', () => {
+    const processor = processorOf()
+    expect(brief(processor.onDrain())).to.deep.equal(NOTHING)
+    give(processor, [ended(0, 0), running(1, 0)])
+    expect(brief(processor.onDrain())).to.deep.equal({ files: ['[0,2) 10h: 0'], commit: 2 })
+  })
+
+  it('names a range after its start, so that a longer repeat replaces what a drain wrote', () => {
+    const log = [ended(0, 0), ended(1, 1), ended(2, 60_000)]
+    const drained = processorOf()
+    give(drained, log.slice(0, 1))
+    const [short] = drained.onDrain().effects
+    const [long] = give(processorOf(), log).effects
+    expect(long!.path).to.equal(short!.path)
+    expect(long!.range).to.deep.equal({ ...short!.range, to: 2 })
+  })
+
+  it('puts a late row into its own hour, in a file beside the others', () => {
+    const late = { started_at: T0_MS * 1000 - 2 * HOUR_US }
+    const log = [ended(0, 0), ended(1, 0, late), ended(2, 0), ended(3, 60_000)]
+    expect(brief(give(processorOf(), log)).files).to.deep.equal(['[0,3) 10h: 0 2', '[0,3) 08h: 1'])
+  })
+
+  it('lets ranges tile the log, offsets that hold no record included', () => {
+    const processor = processorOf({}, 10)
+    const plan = give(processor, [ended(12, 0), ended(20, 60_000), ended(21, 120_000)])
+    expect(brief(plan).files).to.deep.equal(['[10,13) 10h: 12', '[13,21) 10h: 20'])
+  })
+
+  it('counts a record that no file can hold, and goes on', () => {
+    const processor = processorOf()
+    const far = { started_at: 2 ** 53 - 1 }
+    const before1970 = { started_at: -HOUR_US }
+    const log = [ended(0, 0, far), ended(1, 0, before1970), ended(2, 0), ended(3, 60_000)]
+    expect(brief(give(processor, log))).to.deep.equal({ files: ['[0,3) 10h: 2'], commit: 3 })
+    expect(processor.stats).to.deep.include({ records: 4, rows: 2, refused: 2 })
+    expect(processor.stats.lastRefusal).to.equal('offset 1: no event time')
+  })
+
+  it('refuses a topic that no dataset is made from, and an offset that it has had', () => {
+    const other = { ...assignment(), topic: 'lens.window-slices' }
+    const options = { rollMs: 1000, rowsMax: 1 }
+    expect(() => createLakeProcessor(other, options)).to.throw(
+      /no dataset is made from lens\.window/,
+    )
+    expect(() => give(processorOf({}, 5), [ended(4, 0)])).to.throw(/offset 4 was given again/)
+  })
+})

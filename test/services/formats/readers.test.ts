@@ -1,0 +1,110 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { toArrow, toArrowStream } from '../../../services/formats/arrow.ts'
+import {
+  type Cells,
+  type ColumnType,
+  cellsOf,
+  type Dataset,
+} from '../../../services/formats/column.ts'
+import { DATASETS } from '../../../services/formats/datasets.ts'
+import { toParquet } from '../../../services/formats/parquet.ts'
+import { anyAggregate, anyEndedRequest, anyTriggerEvent } from './arbitraries.ts'
+import { readWithDuckDb, readWithPyarrow } from './read-back.ts'
+
+const RECORDS: Readonly<Record<string, fc.Arbitrary<object>>> = {
+  requests: anyEndedRequest,
+  aggregates: anyAggregate,
+  trigger_events: anyTriggerEvent,
+}
+const SEED = 20_251_124
+const ROWS = 300
+const OFFSET_MAX = 2 ** 53 - 1 - ROWS
+
+const DUCKDB_TYPES: Readonly<Record<ColumnType, string>> = {
+  string: 'VARCHAR',
+  label: 'VARCHAR',
+  int64: 'BIGINT',
+  int32: 'INTEGER',
+  float64: 'DOUBLE',
+  timestamp_us: 'TIMESTAMP WITH TIME ZONE',
+  bool: 'BOOLEAN',
+  int64_list: 'BIGINT[]',
+  string_list: 'VARCHAR[]',
+}
+const PYARROW_TYPES: Readonly<Record<ColumnType, string>> = {
+  string: 'string',
+  label: 'dictionary<values=string, indices=int32, ordered=0>',
+  int64: 'int64',
+  int32: 'int32',
+  float64: 'double',
+  timestamp_us: 'timestamp[us, tz=UTC]',
+  bool: 'bool',
+  int64_list: 'list<element: int64 not null>',
+  string_list: 'list<element: string not null>',
+}
+
+function anyRows(dataset: Dataset): Cells[] {
+  const records = fc.sample(RECORDS[dataset.name]!, { seed: SEED, numRuns: ROWS })
+  return records.map((record, i) => {
+    const row = cellsOf(dataset.columns, { partition: 0, offset: OFFSET_MAX + i, record })
+    if ('fault' in row) throw new Error(row.fault)
+    return row.cells
+  })
+}
+
+describe('formats: other readers', function () {
+  this.timeout(300_000)
+  let folder: string
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lens-formats-'))
+  })
+  after(() => rm(folder, { recursive: true }))
+
+  for (const dataset of DATASETS) {
+    const { name, columns, version } = dataset
+    const typed = (types: Readonly<Record<ColumnType, string>>): string[][] =>
+      columns.map((column) => [column.name, types[column.type]])
+
+    it(`agree on every value of ${name} (seed ${SEED})`, async () => {
+      const rows = anyRows(dataset)
+      const table = toArrow(columns, rows)
+      const range = { topic: 't', partition: 0, from: 0, to: ROWS }
+      const parquet = join(folder, `${name}.parquet`)
+      const stream = join(folder, `${name}.arrows`)
+      await writeFile(
+        parquet,
+        toParquet(table, { dataset: name, schemaVersion: version, ...range }),
+      )
+      await writeFile(stream, toArrowStream(table))
+
+      const duckDb = await readWithDuckDb(parquet)
+      expect(duckDb.columns).to.deep.equal(typed(DUCKDB_TYPES))
+      expectRows(duckDb.rows, rows)
+      for (const pyarrow of await readWithPyarrow([parquet, stream])) {
+        expect(pyarrow.columns).to.deep.equal(typed(PYARROW_TYPES))
+        expectRows(pyarrow.rows, rows)
+      }
+    })
+
+    it(`read a file of ${name} without rows`, async () => {
+      const path = join(folder, `${name}-empty.parquet`)
+      const range = { topic: 't', partition: 0, from: 0, to: 0 }
+      const metadata = { dataset: name, schemaVersion: version, ...range }
+      await writeFile(path, toParquet(toArrow(columns, []), metadata))
+      const duckDb = await readWithDuckDb(path)
+      const [pyarrow] = await readWithPyarrow([path])
+      expect(duckDb).to.deep.equal({ columns: typed(DUCKDB_TYPES), rows: [] })
+      expect(pyarrow).to.deep.equal({ columns: typed(PYARROW_TYPES), rows: [] })
+    })
+  }
+})
+
+// Row by row: a difference is then shown as one row and not as three hundred.
+function expectRows(actual: readonly Cells[], expected: readonly Cells[]): void {
+  expect(actual).to.have.length(expected.length)
+  for (let i = 0; i < expected.length; i++) expect(actual[i], `row ${i}`).to.deep.equal(expected[i])
+}
