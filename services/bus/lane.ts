@@ -1,7 +1,10 @@
 import type { LensError } from '../core/errors.ts'
 import type { Assignment, Commit, Decoded, Plan, Processor } from '../core/processor.ts'
+import { readChangelog } from './changelog.ts'
 import type { BrokerClock } from './clock.ts'
 import type { Decoder } from './codec.ts'
+import { createOrder } from './in-order.ts'
+import { perform } from './perform.ts'
 import type { Delivery, LogRecord, RecordBatch, Source, TopicPartition } from './port.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
@@ -34,7 +37,7 @@ export function createLane<Effect>(
   parts: LaneParts<Effect>,
   fail: (error: unknown) => void,
 ): Lane {
-  const { spec, source, codec, health, clock, brokerClock, publisher } = parts
+  const { spec, source, codec, health, clock, brokerClock } = parts
   const decode: Decoder = spec.decoders?.[topic] ?? codec.decoder(topic)
   let processor: Processor<Effect> | null = null
   let position = 0
@@ -42,22 +45,10 @@ export function createLane<Effect>(
   let firstUncommittedMs: number | null = null
   let wakeMs = Number.NEGATIVE_INFINITY
   let gone = false
-  let tail: Promise<unknown> = Promise.resolve()
+  // Work of one partition never overlaps.
+  const inOrder = createOrder(() => gone || parts.isStopped(), fail)
   const ready = inOrder(begin)
   ready.catch(() => {})
-
-  /** Work of one partition never overlaps. */
-  function inOrder(work: () => Promise<void>): Promise<void> {
-    const next = tail
-      .then(() => (gone || parts.isStopped() ? undefined : work()))
-      .catch((error) => {
-        if (gone) return
-        fail(error)
-        throw error
-      })
-    tail = next.catch(() => {})
-    return next
-  }
 
   async function begin(): Promise<void> {
     const last = await retrying(() => source.committed(topic, partition), parts)
@@ -67,7 +58,7 @@ export function createLane<Effect>(
       partition,
       committed: last,
       firstOffset: range.first,
-      changelog: spec.changelog ? await readChangelog(spec.changelog) : [],
+      changelog: spec.changelog ? await readChangelog(spec.changelog, partition, parts, parts) : [],
       partitions: parts.partitions,
     }
     if (gone) return
@@ -79,23 +70,6 @@ export function createLane<Effect>(
     if (position !== last?.offset) source.seek(topic, partition, position)
   }
 
-  async function readChangelog(changelog: string): Promise<readonly unknown[]> {
-    const records = await retrying(() => parts.bus.readAll(changelog, partition), parts)
-    const read = codec.decoder(changelog)
-    await retrying(
-      () =>
-        codec.prepare(
-          changelog,
-          records.map((record) => record.value),
-        ),
-      parts,
-    )
-    return records.flatMap(({ value, appendMs }) => {
-      const result = read(value, appendMs)
-      return result.bad ? [] : [result.value]
-    })
-  }
-
   function* decoded(records: readonly LogRecord[], bad: BadRecord[]): Iterable<Decoded> {
     for (const record of records) {
       const result = decode(record.value, record.appendMs)
@@ -104,22 +78,14 @@ export function createLane<Effect>(
     }
   }
 
-  async function process(batch: RecordBatch, delivery: Delivery): Promise<void> {
+  async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {
     if (delivery.isStale() || !processor) return
     const records = batch.records.filter((record) => record.offset >= position)
     if (records.length === 0) return
     const newest = records.at(-1)!
-    await retrying(
-      () =>
-        codec.prepare(
-          topic,
-          records.map((record) => record.value),
-        ),
-      {
-        ...parts,
-        heartbeat: delivery.heartbeat,
-      },
-    )
+    const how = surroundings(delivery.heartbeat)
+    const values = records.map((record) => record.value)
+    await retrying(() => codec.prepare(topic, values), how)
     if (delivery.isStale() || gone) return
     brokerClock.observe(newest.appendMs)
     firstUncommittedMs ??= records[0]!.appendMs
@@ -127,84 +93,64 @@ export function createLane<Effect>(
     const plan = processor.onBatch({ topic, partition, records: decoded(records, bad) })
     position = newest.offset + 1
     health.recordsIn(topic, records.length)
-    await perform(plan, bad, delivery.heartbeat)
+    await work(plan, bad, how)
   }
 
-  async function perform(
+  async function work(
     plan: Plan<Effect>,
     bad: readonly BadRecord[],
-    heartbeat?: () => Promise<void>,
+    how: RetrySurroundings,
   ): Promise<void> {
     const started = clock.monotonicMs()
-    const how = { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() }
     health.deadLetters(bad)
-    await beating(heartbeat, async () => {
-      if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
-      if (plan.outputs.length > 0) await publisher.publish(plan.outputs, how)
-      for (const effect of plan.effects) await retrying(() => spec.carryOut!(effect), how)
-    })
-    if (plan.commit && !gone) {
-      if (!(await commit(plan.commit, how))) return
-      health.flushed(clock.monotonicMs() - started)
-    }
+    await perform(plan, bad, parts, how)
+    if (plan.commit && !gone) await commit(plan.commit, how)
+    if (gone) return
+    if (plan.commit) health.flushed(clock.monotonicMs() - started)
     wakeMs = plan.wakeMs
     health.recordsOut(plan.outputs)
   }
 
-  /** False when the partition is no longer ours; the new owner will do this work again. */
-  async function commit(to: Commit, how: RetrySurroundings): Promise<boolean> {
+  function surroundings(heartbeat?: () => Promise<void>): RetrySurroundings {
+    return { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() }
+  }
+
+  /** When the partition is no longer ours, its new owner will do this work again. */
+  async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
     try {
       await retrying(() => source.commit(topic, partition, to), how)
+      committed = to.offset
+      firstUncommittedMs = null
     } catch (error) {
       if ((error as LensError).code !== 'partition_lost') throw error
       parts.log(`${spec.name}: ${(error as Error).message}`)
       gone = true
-      return false
     }
-    committed = to.offset
-    firstUncommittedMs = null
-    return true
   }
 
   return {
     topic,
     partition,
-    batch: (batch, delivery) => inOrder(() => process(batch, delivery)),
+    batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
     isDue: () => processor !== null && wakeMs <= brokerClock.nowMs(),
     committedOffset: () => committed,
     async tick(brokerMs, end) {
       await inOrder(async () => {
         const caughtUp = position >= end
-        const lagMs = caughtUp || firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
+        const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
         health.lag(topic, partition, Math.max(0, lagMs))
-        if (processor) await perform(processor.onTick({ brokerMs, caughtUp }), [])
+        if (processor) await work(processor.onTick({ brokerMs, caughtUp }), [], surroundings())
       }).catch(() => {})
     },
     async drain() {
       await ready.catch(() => {})
       await inOrder(async () => {
-        if (processor) await perform(processor.onDrain(), [])
+        if (processor) await work(processor.onDrain(), [], surroundings())
       }).catch(() => {})
       gone = true
     },
     abandon() {
       gone = true
     },
-  }
-}
-
-const BEAT_MS = 2_000
-
-/** One upload may take longer than a session: the group is told all the while that we live. */
-async function beating(
-  heartbeat: (() => Promise<void>) | undefined,
-  work: () => Promise<void>,
-): Promise<void> {
-  // A heartbeat that is refused shows again at the commit, which is refused too.
-  const timer = heartbeat && setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
-  try {
-    await work()
-  } finally {
-    clearInterval(timer)
   }
 }

@@ -1,0 +1,110 @@
+import type { Aggregate } from '../../schemas/records.ts'
+import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
+import type { Series } from '../core/windows/series.ts'
+import {
+  aggregateResult,
+  createAggregate,
+  mergeAggregate,
+  type SeriesAggregate,
+} from '../core/windows/slice.ts'
+
+/** A window, named by its end. */
+export interface WindowEnd {
+  readonly sizeMs: number
+  readonly endMs: number
+}
+
+/** One series: its slices that are still needed, and what of it has been published. */
+export interface SeriesState {
+  readonly series: Series
+  readonly slices: Map<number, SeriesAggregate>
+  /** Highest published revision of each window that may still be corrected, by windowKey. */
+  readonly revisions: Map<string, number>
+  /** Windows to correct at the next step, by windowKey. */
+  readonly dirty: Map<string, WindowEnd>
+  /** Since the last live results. */
+  changed: boolean
+}
+
+/** A series without slices. */
+export function createSeriesState(series: Series): SeriesState {
+  return { series, slices: new Map(), revisions: new Map(), dirty: new Map(), changed: false }
+}
+
+/** The key of a window in the maps of a series. */
+export function windowKey({ sizeMs, endMs }: WindowEnd): string {
+  return `${sizeMs}/${endMs}`
+}
+
+/** The slice that starts at `startMs`, made when it is not there. */
+export function sliceOf(state: SeriesState, startMs: number): SeriesAggregate {
+  let slice = state.slices.get(startMs)
+  if (!slice) {
+    slice = createAggregate()
+    state.slices.set(startMs, slice)
+  }
+  return slice
+}
+
+/** The result of one window: the sum of its slices. */
+export function windowResult(
+  state: SeriesState,
+  { sizeMs, endMs }: WindowEnd,
+  { final, revision }: { final: boolean; revision: number },
+): Aggregate {
+  const startMs = endMs - sizeMs
+  const total = createAggregate()
+  for (const [sliceMs, slice] of state.slices) {
+    if (sliceMs >= startMs && sliceMs < endMs) mergeAggregate(total, slice)
+  }
+  return aggregateResult({ series: state.series.labels, startMs, sizeMs, final, revision }, total)
+}
+
+/** The windows that hold a slice and have ended by `through`. */
+export function* closedWindowsOf(
+  { sizesMs, hopMs }: WindowPlan,
+  sliceMs: number,
+  through: number,
+): Iterable<WindowEnd> {
+  const first = firstEndAfter({ sizesMs, hopMs }, sliceMs)
+  for (const sizeMs of sizesMs) {
+    for (let endMs = first; endMs < first + sizeMs && endMs <= through; endMs += hopMs) {
+      yield { sizeMs, endMs }
+    }
+  }
+}
+
+/** The window ends in (after, to], from the first one after `instant` on. */
+export function* endsBetween(plan: WindowPlan, instant: number, to: number): Iterable<number> {
+  for (let endMs = firstEndAfter(plan, instant); endMs <= to; endMs += plan.hopMs) yield endMs
+}
+
+/**
+ * The ends in (after, to] at which a series has results: as long as the largest window holds any
+ * of its slices, the smaller ones are published too, empty or not.
+ */
+export function resultEnds(
+  plan: WindowPlan,
+  state: SeriesState,
+  after: number,
+  to: number,
+): Set<number> {
+  const ends = new Set<number>()
+  for (const sliceMs of state.slices.keys()) {
+    const last = Math.min(lastUse(plan, sliceMs), to)
+    for (const endMs of endsBetween(plan, Math.max(sliceMs, after), last)) ends.add(endMs)
+  }
+  return ends
+}
+
+/** Forgets slices and revisions that are over. */
+export function expireSeries(
+  state: SeriesState,
+  isSliceOver: (sliceMs: number) => boolean,
+  isEndOver: (endMs: number) => boolean,
+): void {
+  for (const sliceMs of state.slices.keys()) if (isSliceOver(sliceMs)) state.slices.delete(sliceMs)
+  for (const key of state.revisions.keys()) {
+    if (isEndOver(Number(key.slice(key.indexOf('/') + 1)))) state.revisions.delete(key)
+  }
+}
