@@ -27,7 +27,7 @@ export interface Codec {
   /** The bytes of a record of ours; a value that does not fit its schema is a bug and throws. */
   encode(topic: string, value: object): Uint8Array
   decoder(topic: string): Decoder
-  /** How to read the given bytes of a topic, from their schema id; the reason when they cannot be. */
+  /** How to read these bytes of a topic, by their schema id; the reason when they cannot be. */
   readerOf(topic: string, bytes: Uint8Array | null): WriterReader | DeadLetterReason
   /** Looks unknown schema ids up, so that decoding itself is synchronous. Throws when it cannot. */
   prepare(topic: string, values: readonly (Uint8Array | null)[]): Promise<void>

@@ -19,7 +19,7 @@ export function createFileRegistry(schemas: Readonly<Record<string, string>>): R
   }
 }
 
-/** A Confluent-compatible registry over HTTP; subjects are `topic-value`, compatibility BACKWARD. */
+/** A Confluent-compatible registry; subjects are `topic-value`, compatibility is BACKWARD. */
 export function createConfluentRegistry(url: string): Registry {
   const client = new SchemaRegistry({ host: url, retry: { retries: 3 } })
   return {

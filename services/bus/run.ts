@@ -1,5 +1,5 @@
 import { TOPICS } from '../../schemas/topics.ts'
-import type { Assignment, Plan, Processor } from '../core/processor.ts'
+import type { Assignment, Processor } from '../core/processor.ts'
 import { type BrokerClock, type Clock, createBrokerClock } from './clock.ts'
 import type { Codec, Decoder } from './codec.ts'
 import type { StageHealth } from './health.ts'
@@ -121,9 +121,4 @@ async function tickLanes(
     const own = lanes.filter((lane) => lane.topic === topic)
     await Promise.all(own.map((lane) => lane.tick(brokerMs, ranges[lane.partition]?.end ?? 0)))
   }
-}
-
-/** Nothing to do until `wakeMs`. */
-export function idlePlan(wakeMs: number): Plan {
-  return { outputs: [], effects: [], commit: null, wakeMs }
 }

@@ -7,7 +7,7 @@ const OFF: Telemetry = { shutdown: async () => {} }
 
 /**
  * Reports the process's own health over OTLP when one of the standard variables names an endpoint.
- * No spans and no logs: one span per record is what made others slow (research/kafka-clients.md §4).
+ * No spans, no logs: a span per record made others slow (research/kafka-clients.md §4).
  */
 export async function startTelemetry(service: string): Promise<Telemetry> {
   const { env } = process

@@ -1,5 +1,5 @@
 /** Error class of a stream that broke without saying how. */
-export const STREAM_ERROR = 'stream_error'
+const STREAM_ERROR = 'stream_error'
 
 const LENGTH_MAX = 48
 

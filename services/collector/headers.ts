@@ -14,7 +14,7 @@ const HOP_BY_HOP = new Set([
 const NEVER_NAMED = new Set(['content-length', 'content-type', 'content-encoding', 'host'])
 
 /** Tells the upstream under which id the request is measured. */
-export const REQUEST_ID_HEADER = 'x-lens-request-id'
+const REQUEST_ID_HEADER = 'x-lens-request-id'
 
 export interface RequestRewrite {
   readonly host: string

@@ -16,6 +16,7 @@ import { triggersStage } from '../triggers/stage.ts'
 import { windowingOptions } from '../windowing/config.ts'
 import { windowingStage } from '../windowing/stage.ts'
 import type { StandaloneConfig } from './config.ts'
+import type { Upstream } from './source.ts'
 
 /** The tap and every stage behind it, in this process. */
 export interface StandalonePipeline {
@@ -35,7 +36,7 @@ const DRAIN_LOOK_MS = 100
 export async function startPipeline(
   config: StandaloneConfig,
   platform: Platform,
-  upstream: { readonly url: string; readonly provider: string; readonly scrapeUrl: string },
+  upstream: Upstream,
   end: (failure: unknown) => void,
 ): Promise<StandalonePipeline> {
   const { bus, codec, clock, log } = platform
@@ -72,6 +73,7 @@ export async function startPipeline(
       upstream: upstream.url,
       port: config.port,
       provider: upstream.provider,
+      endpoint: upstream.endpoint,
       scrapeUrl: upstream.scrapeUrl,
       stopGrace: '2s',
     }),

@@ -7,6 +7,8 @@ import type { StandaloneConfig } from './config.ts'
 export interface Upstream extends Running {
   readonly url: string
   readonly provider: string
+  /** Label of the requests; empty = host:port. */
+  readonly endpoint: string
   /** Pages of metrics to read, or empty. */
   readonly scrapeUrl: string
   readonly models: readonly { readonly name: string; readonly weight: number }[]
@@ -23,12 +25,20 @@ const ENGINE_MODELS = [
 export async function openUpstream(config: StandaloneConfig): Promise<Upstream> {
   if (config.upstream) {
     const models = config.model ? [{ name: config.model, weight: 1 }] : []
-    return { url: config.upstream, provider: '', scrapeUrl: '', models, stop: async () => {} }
+    return {
+      url: config.upstream,
+      provider: '',
+      endpoint: '',
+      scrapeUrl: '',
+      models,
+      stop: async () => {},
+    }
   }
   const engine = await startEngine(engineConfig.parse({ seed: config.seed }))
   return {
     url: engine.url,
     provider: 'engine',
+    endpoint: 'engine-1',
     scrapeUrl: `${engine.url}/metrics`,
     models: ENGINE_MODELS,
     stop: () => engine.stop(),

@@ -94,11 +94,16 @@ export function describeEvent(event: TriggerEvent): string {
   const time = new Date(event.window_end).toISOString().slice(11, 19)
   const series = Object.entries(event.series).map(([dimension, value]) => `${dimension}=${value}`)
   const values = Object.entries(event.observed).map(
-    ([reading, value]) => `${reading} ${short(value)} (limit ${short(event.thresholds[reading])})`,
+    ([reading, value]) =>
+      `${reading} ${inWords(reading, value)} (limit ${inWords(reading, event.thresholds[reading])})`,
   )
   return `${time} ${event.state.padEnd(8)} ${event.rule} ${series.join(' ') || 'fleet'}: ${values.join(', ')}`
 }
 
-function short(value: number | undefined): string {
-  return value === undefined ? '?' : String(Number(value.toPrecision(4)))
+/** A time in milliseconds, a rate per second, anything else as it is. */
+function inWords(reading: string, value: number | undefined): string {
+  if (value === undefined) return '?'
+  if (/_us\./.test(reading)) return `${milliseconds(value)} ms`
+  const text = String(Number(value.toPrecision(4)))
+  return reading.endsWith('.rate') ? `${text}/s` : text
 }

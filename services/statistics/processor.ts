@@ -19,9 +19,6 @@ export interface StatisticsPolicy extends WindowPlan {
   readonly hasFleet: boolean
 }
 
-export const DEFAULT_LATENESS_MS = 120_000
-export const DEFAULT_LIVE_EVERY_MS = 2_000
-
 const COMMIT_EVERY_MS = 1_000
 
 /** Counters of one partition. */

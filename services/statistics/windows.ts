@@ -26,7 +26,7 @@ export interface WindowsPolicy extends WindowPlan {
 }
 
 /** How far back, at most, windows without any request are made up for the silent fleet. */
-export const ZERO_FILL_MAX_MS = 3_600_000
+const ZERO_FILL_MAX_MS = 3_600_000
 
 export interface WindowsCounts {
   count(
@@ -79,13 +79,14 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 
   function merge(record: WindowSlice, floorOffset: number): void {
-    const state = stateOf(seriesOf(record.series!))
+    const series = seriesOf(record.series!)
     for (const slice of record.slices) {
       if (isOver(lastUse(policy, slice.start))) {
         counts.count('too_late_slice', 1)
         counts.count('too_late_request', slice.requests)
         continue
       }
+      const state = stateOf(series)
       floors.set(slice.start, Math.min(floors.get(slice.start) ?? floorOffset, floorOffset))
       mergeSlice(sliceOf(state, slice.start), slice)
       state.changed = true

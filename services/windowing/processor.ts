@@ -24,7 +24,6 @@ export interface WindowingPolicy extends FoldPolicy, WatermarkPolicy {
 }
 
 export const DEFAULT_RECORDS_MAX = 50_000
-export const DEFAULT_CUT_MARGIN_MS = 2_000
 
 /** Counters of one partition. */
 export interface WindowingCounts {

@@ -12,6 +12,8 @@ export interface Measure {
   /** Which requests it is taken from. */
   readonly takenFrom: 'any' | 'ok'
   readonly otel: string
+  /** The same quantity under other tools' names; empty where nobody else has it. */
+  readonly others: string
 }
 
 /** Version of the definitions below; it changes when the meaning of a row does. */
@@ -24,8 +26,9 @@ function measure(
   completedAt: Measure['completedAt'],
   takenFrom: Measure['takenFrom'],
   otel: string,
+  others = '',
 ): Measure {
-  return { id, name, unit: 'us', unitShift: 0, formula, completedAt, takenFrom, otel }
+  return { id, name, unit: 'us', unitShift: 0, formula, completedAt, takenFrom, otel, others }
 }
 
 export const TTFT = measure(
@@ -35,6 +38,7 @@ export const TTFT = measure(
   'first chunk',
   'any',
   'gen_ai.client.operation.time_to_first_chunk',
+  'vLLM time_to_first_token, AIPerf TTFT, GuideLLM time_to_first_token',
 )
 export const CHUNK_GAP = measure(
   1,
@@ -43,6 +47,7 @@ export const CHUNK_GAP = measure(
   'chunk',
   'any',
   'gen_ai.client.operation.time_per_output_chunk',
+  'AIPerf inter-chunk latency; vLLM bench calls it ITL',
 )
 export const ITL = measure(
   2,
@@ -51,6 +56,7 @@ export const ITL = measure(
   'chunk',
   'any',
   'latency_lens.inter_token_latency',
+  'vLLM inter_token_latency, SGLang inter_token_latency',
 )
 export const TPOT = measure(
   3,
@@ -59,6 +65,7 @@ export const TPOT = measure(
   'end',
   'ok',
   'latency_lens.time_per_output_token',
+  'vLLM request_time_per_output_token, AIPerf and GuideLLM inter-token latency',
 )
 export const E2E = measure(
   4,
@@ -67,6 +74,7 @@ export const E2E = measure(
   'end',
   'ok',
   'gen_ai.client.operation.duration',
+  'AIPerf request latency; vLLM e2e_request_latency ends at the close',
 )
 export const QUEUE = measure(
   5,

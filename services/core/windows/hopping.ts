@@ -10,19 +10,14 @@ export interface WindowPlan {
 /** 1, 5 and 15 minutes, advancing by one minute. */
 export const DEFAULT_WINDOWS: WindowPlan = { sizesMs: [60_000, 300_000, 900_000], hopMs: 60_000 }
 
-/** The first window end after the instant `ms`: windows are half-open, so ends equal to it are not. */
+/** The first window end after the instant `ms`; windows are half-open, so one at it is not. */
 export function firstEndAfter(plan: WindowPlan, ms: number): number {
   return (Math.floor(ms / plan.hopMs) + 1) * plan.hopMs
 }
 
-/** The end of the last window of a size that holds the slice that starts at `sliceMs`. */
-export function lastEndHolding(plan: WindowPlan, sliceMs: number, sizeMs: number): number {
-  return firstEndAfter(plan, sliceMs) + sizeMs - plan.hopMs
-}
-
 /** The end of the last window of any size that holds a slice: after it the slice is of no use. */
 export function lastUse(plan: WindowPlan, sliceMs: number): number {
-  return lastEndHolding(plan, sliceMs, Math.max(...plan.sizesMs))
+  return firstEndAfter(plan, sliceMs) + Math.max(...plan.sizesMs) - plan.hopMs
 }
 
 /** Why the plan cannot be, or null: sizes and hop must be whole slices, sizes whole hops. */

@@ -1,6 +1,6 @@
 import { dimensionValue, type Labels } from '../measure/labels.ts'
 
-/** The names of the labels that tell the series of one grouping apart; empty for the whole fleet. */
+/** The labels that tell the series of one grouping apart; empty for the whole fleet. */
 export type Grouping = readonly string[]
 
 /** One value for each dimension of a grouping. */

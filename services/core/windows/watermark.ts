@@ -10,12 +10,6 @@ export interface WatermarkPolicy {
   readonly idleAfterMs: number
 }
 
-export const DEFAULT_WATERMARK: WatermarkPolicy = {
-  disorderMs: 5_000,
-  futureMs: 60_000,
-  idleAfterMs: 10_000,
-}
-
 /** Of a partition that has not seen an event yet and is not known to be idle. */
 export const NO_WATERMARK = -1
 

@@ -1,0 +1,158 @@
+import { expect } from 'chai'
+import { createRuns } from '../../../services/collector/runs.ts'
+import { chat, DONE, frame, stream } from './frames.ts'
+import { type Bench, call, chatCall, startBench, until } from './proxy-fixture.ts'
+import { type Answering, closedPort, rawExchange } from './upstream.ts'
+
+const SSE = { 'content-type': 'text/event-stream' }
+
+describe('collector/proxy in trouble', () => {
+  let bench: Bench
+
+  async function start(answer: Answering, more: Parameters<typeof startBench>[1] = {}) {
+    bench = await startBench(answer, more)
+    return bench
+  }
+
+  afterEach(() => bench.close())
+
+  it('answers 502 when the upstream is not there', async () => {
+    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    const reply = await chatCall(bench.proxy.url).reply
+    expect(reply.status).to.equal(502)
+    expect(JSON.parse(reply.body.toString()).error.code).to.equal('connection_refused')
+    const [record] = await bench.ends()
+    const facts = { status: 'error', error_type: 'connection_refused', chunks: 0 }
+    expect(record!.end).to.deep.include(facts)
+  })
+
+  it('answers 502 when the upstream hangs up without an answer', async () => {
+    await start((response) => response.socket?.destroy() as undefined)
+    expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
+    expect((await bench.ends())[0]!.end).to.include({ error_type: 'connection_reset' })
+  })
+
+  it('reads a body to its end that has nowhere to go, so that its connection can go on', async () => {
+    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    const body = 'x'.repeat(4 << 20)
+    const post = `POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    const get = 'GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+    const answers = await rawExchange(bench.proxy.url, post + get)
+    expect(answers.match(/HTTP\/1.1 502 /g)).to.have.length(2)
+  })
+
+  it('adds no date to an answer without one', async () => {
+    await start((response) => {
+      response.sendDate = false
+      response.end()
+    })
+    expect((await chatCall(bench.proxy.url).reply).headers).to.not.have.any.keys('date')
+  })
+
+  it('holds nothing of a request that has ended', async () => {
+    const runs = createRuns(600_000)
+    await start((response) => void response.writeHead(200, SSE).end(stream(['a'])), { runs })
+    await chatCall(bench.proxy.url).reply
+    await bench.ends()
+    expect(runs.open()).to.equal(0)
+    await until(() => bench.proxy.stats().open === 0)
+  })
+
+  it('gives an upstream up that is silent for too long', async () => {
+    await start(
+      (response, { url }) => {
+        if (url.includes('late')) response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+      },
+      { idleTimeoutMs: 80 },
+    )
+    expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
+    const late = await call(bench.proxy.url, '/late/completions', { body: '{}' }).reply
+    expect(late).to.include({ status: 200, complete: false })
+    const [first, second] = await bench.ends(2)
+    expect(first!.end).to.include({ status: 'error', error_type: 'timeout' })
+    expect(second!.end).to.include({ status: 'truncated', error_type: 'timeout', chunks: 1 })
+  })
+
+  it('waits for a slow client without losing a byte, and flags the times', async () => {
+    const bytes = Buffer.from(stream(Array.from({ length: 60 }, () => 'y'.repeat(100_000))))
+    await start((response) => void response.writeHead(200, SSE).end(bytes))
+    let paused = false
+    const onData = (_: Buffer, response: { pause(): void; resume(): void }) => {
+      if (paused) return
+      paused = true
+      response.pause()
+      setTimeout(() => response.resume(), 100)
+    }
+    const reply = await chatCall(bench.proxy.url, { onData }).reply
+    expect(reply.body.equals(bytes)).to.equal(true)
+    const [record] = await bench.ends()
+    expect(record!.end).to.include({ status: 'ok', chunks: 60 })
+    expect(record!.end.quality).to.include('slow_client')
+  })
+
+  it('goes on when measuring fails', async () => {
+    const publish = () => {
+      throw new Error('no telemetry')
+    }
+    const text = stream(Array.from({ length: 600 }, () => 'a'))
+    await start((response) => void response.writeHead(200, SSE).end(text), { publish })
+    expect((await chatCall(bench.proxy.url).reply).body.toString()).to.equal(text)
+    expect(bench.proxy.stats().faults).to.deep.equal({ tap_failed: 2 })
+  })
+
+  it('sends a record when a run is full', async () => {
+    const text = stream(Array.from({ length: 1100 }, () => 'a'))
+    await start((response) => void response.writeHead(200, SSE).end(text))
+    await chatCall(bench.proxy.url).reply
+    const [last] = await bench.ends()
+    expect(bench.records.map((record) => record.gaps_us.length)).to.deep.equal([512, 512, 76])
+    expect(bench.records.map((record) => record.first_chunk)).to.deep.equal([0, 512, 1024])
+    expect(last!.end).to.deep.include({ chunks: 1100, quality: ['buffered'] })
+  })
+
+  it('does not read what is compressed in spite of its asking', async () => {
+    await start((response) => {
+      response.writeHead(200, { ...SSE, 'content-encoding': 'gzip' }).end(Buffer.from([1, 2, 3]))
+    })
+    expect((await chatCall(bench.proxy.url).reply).body).to.deep.equal(Buffer.from([1, 2, 3]))
+    const [record] = await bench.ends()
+    expect(record!.end.quality).to.include('encoded')
+    expect(record!.end).to.include({ status: 'ok', ttft_us: null })
+  })
+
+  it('uses connections to the upstream again, until they are idle for too long', async () => {
+    await start((response) => void response.end(), { keepAliveMs: 60 })
+    await chatCall(bench.proxy.url).reply
+    await chatCall(bench.proxy.url).reply
+    expect(bench.upstream.connections()).to.equal(1)
+    await new Promise((resolve) => setTimeout(resolve, 150))
+    await chatCall(bench.proxy.url).reply
+    expect(bench.upstream.connections()).to.equal(2)
+  })
+
+  it('keeps the path of the upstream in front', async () => {
+    await start((response) => void response.end())
+    const { upstream } = bench
+    const second = await startBench(() => {}, { upstream: `${upstream.url}/base/` })
+    await call(second.proxy.url, '/v1/models', { method: 'GET' }).reply
+    await second.close()
+    expect(upstream.seen[0]!.url).to.equal('/base/v1/models')
+  })
+
+  it('lets open requests end when it stops, and breaks off those that do not', async () => {
+    const finish: (() => void)[] = []
+    await start((response) => {
+      response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+      finish.push(() => response.end(DONE))
+    })
+    const calls = [chatCall(bench.proxy.url), chatCall(bench.proxy.url)]
+    await until(() => finish.length === 2)
+    const stopped = bench.proxy.stop(150)
+    finish[0]!()
+    await stopped
+    const replies = await Promise.all(calls.map(({ reply }) => reply))
+    expect(replies.map(({ complete }) => complete).sort()).to.deep.equal([false, true])
+    const statuses = (await bench.ends(2)).map(({ end }) => `${end.status} ${end.error_type}`)
+    expect(statuses).to.deep.equal(['ok ', 'cancelled shutdown'])
+  })
+})

@@ -1,0 +1,143 @@
+import { expect } from 'chai'
+import type { Aggregate, WindowSlice } from '../../../schemas/records.ts'
+import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
+import { createWindows, type Windows } from '../../../services/statistics/windows.ts'
+import { NOON_MS } from '../../records.ts'
+
+const POLICY = {
+  sizesMs: [60_000, 300_000, 900_000],
+  hopMs: 60_000,
+  latenessMs: 120_000,
+  ownsFleet: false,
+  fleetSinceMs: Number.NEGATIVE_INFINITY,
+}
+
+function setUp(more: Partial<typeof POLICY> = {}) {
+  const counts: Record<string, number> = {}
+  const count = (name: string, times: number) => {
+    counts[name] = (counts[name] ?? 0) + times
+  }
+  return { windows: createWindows({ ...POLICY, ...more }, { count }), counts }
+}
+
+/** `requests` ended requests in the slice that starts `s` seconds after noon. */
+function slice(s: number, requests = 1, series: Record<string, string> = { model: 'm' }) {
+  const aggregate = { ...createAggregate(), requests }
+  const source = { source_topic: 'raw', source_partition: 0, from: 0, to: 1, closing: null }
+  return { ...source, series, slices: [encodeSlice(NOON_MS + s * 1000, aggregate)] } as WindowSlice
+}
+
+/** end-in-seconds/size: requests (revision), of one-minute windows unless told otherwise. */
+function show(aggregates: readonly Aggregate[], sizeS = 60): string[] {
+  return aggregates
+    .filter(({ size_s }) => size_s === sizeS)
+    .map(({ end, requests, revision }) => `${(end - NOON_MS) / 1000}: ${requests} (${revision})`)
+}
+
+function to(windows: Windows, s: number): Aggregate[] {
+  return windows.advance(NOON_MS + s * 1000)
+}
+
+describe('statistics/windows', () => {
+  //  slices   |0    |50   |60
+  //  windows  [0 ........ 60)[60 ....... 120)
+  it('puts a slice into the half-open windows that hold it', () => {
+    const { windows } = setUp()
+    for (const s of [0, 50, 60]) windows.merge(slice(s), 0)
+    const results = to(windows, 125)
+    expect(show(results)).deep.equal(['60: 2 (0)', '120: 1 (0)'])
+    expect(show(results, 300)).deep.equal(['60: 2 (0)', '120: 3 (0)'])
+  })
+
+  it('closes nothing before the watermark has passed the end', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    expect(to(windows, 59)).deep.equal([])
+    expect(show(to(windows, 60))).deep.equal(['60: 1 (0)'])
+  })
+
+  it('publishes empty windows as long as the largest window holds the series', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    const ends = show(to(windows, 2000)).length
+    expect(ends).equal(15)
+  })
+
+  it('corrects a closed window at the next step, once for all late slices', () => {
+    const { windows, counts } = setUp()
+    windows.merge(slice(0), 0)
+    to(windows, 70)
+    windows.merge(slice(10), 0)
+    windows.merge(slice(20, 3), 0)
+    expect(show(to(windows, 79))).deep.equal([])
+    expect(show(to(windows, 80))).deep.equal(['60: 5 (1)'])
+    windows.merge(slice(30), 0)
+    expect(show(to(windows, 90))).deep.equal(['60: 6 (2)'])
+    expect(counts.late_slice).equal(3)
+  })
+
+  it('opens a window for a late slice of a new series', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    to(windows, 70)
+    windows.merge(slice(0, 4, { model: 'late' }), 0)
+    expect(show(to(windows, 80))).deep.equal(['60: 4 (0)'])
+  })
+
+  it('leaves a window alone that is over, and counts what it missed', () => {
+    const { windows, counts } = setUp()
+    windows.merge(slice(0), 0)
+    to(windows, 180)
+    windows.merge(slice(10), 0)
+    const results = to(windows, 190)
+    expect(show(results)).deep.equal([])
+    expect(show(results, 300)).deep.equal(['120: 2 (1)', '180: 2 (1)'])
+    expect(counts.too_late_window).equal(3)
+  })
+
+  it('drops a slice that no window can take any more', () => {
+    const { windows, counts } = setUp()
+    windows.merge(slice(0), 0)
+    to(windows, 1100)
+    windows.merge(slice(10, 7), 0)
+    expect(counts).include({ too_late_slice: 1, too_late_request: 7 })
+    expect(windows.seriesCount()).equal(0)
+  })
+
+  it('gives the silent fleet empty windows, but not for more than an hour back', () => {
+    const { windows } = setUp({ ownsFleet: true })
+    expect(to(windows, 65)).deep.equal([])
+    expect(show(to(windows, 185))).deep.equal(['120: 0 (0)', '180: 0 (0)'])
+    expect(show(to(windows, 86_400)).length).equal(60)
+  })
+
+  it('shows live only what changed, in the windows that end next', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    windows.merge(slice(0, 2, { model: 'n' }), 0)
+    to(windows, 40)
+    expect(show(windows.live())).deep.equal(['60: 1 (0)', '60: 2 (0)'])
+    expect(windows.live()).deep.equal([])
+    windows.merge(slice(30), 0)
+    const live = windows.live()
+    expect(show(live)).deep.equal(['60: 2 (0)'])
+    expect(live.every(({ final }) => !final)).equal(true)
+  })
+
+  it('keeps the floor of what it still needs', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 17)
+    windows.merge(slice(0, 1, { model: 'n' }), 12)
+    windows.merge(slice(600), 40)
+    expect(windows.floorOffset()).equal(12)
+    to(windows, 1100)
+    expect(windows.floorOffset()).equal(40)
+  })
+
+  it('closes nothing again that an earlier owner has closed', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    windows.resume(NOON_MS + 120_000)
+    expect(show(to(windows, 185))).deep.equal(['180: 0 (0)'])
+  })
+})
