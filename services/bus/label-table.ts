@@ -15,8 +15,9 @@ interface Entry {
   readonly labels: Labels
 }
 
-/** How many sets of labels are kept; after that the table starts again from nothing. */
+/** What is kept; after that the table starts again from nothing. */
 const LABEL_SETS_MAX = 65_536
+const CHARACTERS_MAX = 32 * 1024 * 1024
 
 const EMPTY: Labels = Object.freeze({
   model: '',
@@ -32,6 +33,7 @@ export function createLabelTable(): LabelTable {
   const byHash = new Map<number, Entry[]>()
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
+  let characters = 0
 
   function intern(labels: Labels): Labels {
     const { model, endpoint, region, tenant, provider } = labels
@@ -40,9 +42,11 @@ export function createLabelTable(): LabelTable {
     const text = JSON.stringify(own)
     const known = byText.get(text)
     if (known) return known
-    if (byText.size >= LABEL_SETS_MAX) {
+    characters += text.length
+    if (byText.size >= LABEL_SETS_MAX || characters > CHARACTERS_MAX) {
       byText.clear()
       byHash.clear()
+      characters = text.length
     }
     const frozen = Object.freeze(own)
     byText.set(text, frozen)

@@ -5,7 +5,7 @@ import type { BrokerClock } from './clock.ts'
 import type { Decoder } from './codec.ts'
 import { createOrder } from './in-order.ts'
 import { perform } from './perform.ts'
-import type { Delivery, LogRecord, RecordBatch, Source, TopicPartition } from './port.ts'
+import type { Delivery, RecordBatch, Source, TopicPartition } from './port.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageParts, StageSpec } from './run.ts'
@@ -70,14 +70,6 @@ export function createLane<Effect>(
     if (position !== last?.offset) source.seek(topic, partition, position)
   }
 
-  function* decoded(records: readonly LogRecord[], bad: BadRecord[]): Iterable<Decoded> {
-    for (const record of records) {
-      const result = decode(record.value, record.appendMs)
-      if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
-      yield { offset: record.offset, appendMs: record.appendMs, ...result }
-    }
-  }
-
   async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {
     if (delivery.isStale() || !processor) return
     const records = batch.records.filter((record) => record.offset >= position)
@@ -90,25 +82,29 @@ export function createLane<Effect>(
     brokerClock.observe(newest.appendMs)
     firstUncommittedMs ??= records[0]!.appendMs
     const bad: BadRecord[] = []
-    const plan = processor.onBatch({ topic, partition, records: decoded(records, bad) })
-    position = newest.offset + 1
     health.recordsIn(topic, records.length)
-    await work(plan, bad, how)
+    const decoded = decodeAll({ ...batch, records }, decode, bad)
+    await work(processor.onBatch({ topic, partition, records: decoded }), how, bad)
+    position = newest.offset + 1
   }
 
+  /** `bad` grows while the processor takes records; what is in it goes out with the next part. */
   async function work(
-    plan: Plan<Effect>,
-    bad: readonly BadRecord[],
+    first: Plan<Effect>,
     how: RetrySurroundings,
+    bad: BadRecord[] = [],
   ): Promise<void> {
     const started = clock.monotonicMs()
-    health.deadLetters(bad)
-    await perform(plan, bad, parts, how)
-    if (plan.commit && !gone) await commit(plan.commit, how)
-    if (gone) return
-    if (plan.commit) health.flushed(clock.monotonicMs() - started)
-    wakeMs = plan.wakeMs
-    health.recordsOut(plan.outputs)
+    for (let plan: Plan<Effect> | undefined = first; plan; plan = plan.rest?.()) {
+      const refused = bad.splice(0)
+      health.deadLetters(refused)
+      await perform(plan, refused, parts, how)
+      if (plan.commit && !gone) await commit(plan.commit, how)
+      if (gone) return
+      if (plan.commit) health.flushed(clock.monotonicMs() - started)
+      wakeMs = plan.wakeMs
+      health.recordsOut(plan.outputs)
+    }
   }
 
   function surroundings(heartbeat?: () => Promise<void>): RetrySurroundings {
@@ -139,18 +135,31 @@ export function createLane<Effect>(
         const caughtUp = position >= end
         const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
         health.lag(topic, partition, Math.max(0, lagMs))
-        if (processor) await work(processor.onTick({ brokerMs, caughtUp }), [], surroundings())
+        if (processor) await work(processor.onTick({ brokerMs, caughtUp }), surroundings())
       }).catch(() => {})
     },
     async drain() {
       await ready.catch(() => {})
       await inOrder(async () => {
-        if (processor) await work(processor.onDrain(), [], surroundings())
+        if (processor) await work(processor.onDrain(), surroundings())
       }).catch(() => {})
       gone = true
     },
     abandon() {
       gone = true
     },
+  }
+}
+
+/** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
+function* decodeAll(
+  { topic, partition, records }: RecordBatch,
+  decode: Decoder,
+  bad: BadRecord[],
+): Iterable<Decoded> {
+  for (const record of records) {
+    const result = decode(record.value, record.appendMs)
+    if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
+    yield { offset: record.offset, appendMs: record.appendMs, ...result }
   }
 }

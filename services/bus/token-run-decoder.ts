@@ -53,6 +53,15 @@ type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] }
 const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
 const TOKEN_SOURCES = 3
 
+/** A record may not spread over more slices of time than this: an hour, though a request may. */
+const RUN_SPAN_MAX_US = 3_600_000_000
+
+/** Names, values and lengths of all labels of a record together. */
+const LABEL_BYTES_MAX = 16 * 1024
+
+/** Classes of errors are few and short; a message does not belong there. */
+const ERROR_TYPE_LENGTH_MAX = 128
+
 function readRun(
   reader: AvroReader,
   bytes: Uint8Array,
@@ -81,6 +90,7 @@ function readRun(
   if (fault) return fault
   if (!reader.atEnd() || source < 0 || source >= TOKEN_SOURCES) return 'invalid_value'
   if (tokens !== 0 && tokens !== run.chunks) return 'invalid_value'
+  if (to - from > LABEL_BYTES_MAX) return 'invalid_value'
   run.labels = labels.lookUp(bytes, from, to)
   return null
 }
@@ -151,7 +161,8 @@ function runFault(run: TokenRun): DeadLetterReason | null {
   }
   // The record that starts with chunk 0 starts at the send.
   const first = run.chunks === 0 || run.firstChunk > 0 || run.elapsedUs === 0
-  if (lowest < 0 || run.lastUs > VALUE_MAX || !first) return 'invalid_value'
+  const fits = run.lastUs <= VALUE_MAX && run.lastUs - run.elapsedUs <= RUN_SPAN_MAX_US
+  if (lowest < 0 || !fits || !first) return 'invalid_value'
   return run.end && !endFits(run, run.end) ? 'invalid_value' : null
 }
 
@@ -165,6 +176,7 @@ function endFits(run: TokenRun, end: RequestEnd): boolean {
   return (
     times.every((time) => time >= 0 && time <= VALUE_MAX / 4) &&
     counts.every((count) => count >= 0) &&
+    end.error_type.length <= ERROR_TYPE_LENGTH_MAX &&
     (ttft_us === null || ttft_us <= run.lastUs || chunks === 0) &&
     (intended_at === null || run.startedAtUs - intended_at <= VALUE_MAX)
   )

@@ -63,6 +63,11 @@ export interface Plan<Effect = never> {
   readonly commit: Commit | null
   /** Broker time in milliseconds before which a tick is of no use; Infinity for never. */
   readonly wakeMs: number
+  /**
+   * The rest of the same work, to be asked for when this part has been carried out and before
+   * anything else: so that no plan holds more records than fit into memory.
+   */
+  readonly rest?: () => Plan<Effect>
 }
 
 /** A record to publish, always to a named partition (research/kafka-clients.md F1, F2). */

@@ -1,4 +1,5 @@
 import type { Closing, WindowSlice } from '../../schemas/records.ts'
+import { least } from '../core/extremes.ts'
 
 /** A range of one source partition, complete: all its records and its closing record. */
 export interface CompleteRange {
@@ -39,7 +40,7 @@ interface Source {
   /** Where the last range of this source ended; null until one was seen. */
   to: number | null
   closingOffset: number
-  readonly held: Map<number, { firstOffset: number; readonly bySeries: Map<string, WindowSlice> }>
+  readonly held: Map<number, { firstOffset: number; readonly byKey: Map<string, WindowSlice> }>
 }
 
 /**
@@ -66,11 +67,11 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     }
     let held = source.held.get(record.from)
     if (!held) {
-      held = { firstOffset: offset, bySeries: new Map() }
+      held = { firstOffset: offset, byKey: new Map() }
       source.held.set(record.from, held)
     }
     // A repeat of the range, whole or in part, carries the same bytes: the last one stands.
-    held.bySeries.set(JSON.stringify(record.series), record)
+    held.byKey.set(`${JSON.stringify(record.series)} ${record.slices[0]?.start}`, record)
   }
 
   function close(source: Source, offset: number, record: WindowSlice): CompleteRange | null {
@@ -86,8 +87,8 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       }
       counts.count('gap_range', 1)
     }
-    const held = source.held.get(from) ?? { firstOffset: offset, bySeries: new Map() }
-    const complete = held.bySeries.size === closing!.series_count
+    const held = source.held.get(from) ?? { firstOffset: offset, byKey: new Map() }
+    const complete = held.byKey.size === closing!.series_count
     if (!complete && !(first && isReplay(offset))) {
       counts.count('incomplete_range', 1)
       return null
@@ -101,14 +102,14 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     return {
       topic: record.source_topic,
       partition: record.source_partition,
-      records: [...held.bySeries.values()],
+      records: [...held.byKey.values()],
       closing: closing!,
       floorOffset,
     }
   }
 
   function oldestClosing(): number {
-    return Math.min(...[...sources.values()].map((source) => source.closingOffset))
+    return least([...sources.values()].map((source) => source.closingOffset))
   }
 
   return {
@@ -122,7 +123,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       const held = [...sources.values()].flatMap((source) =>
         [...source.held.values()].map((range) => range.firstOffset),
       )
-      return Math.min(...held, oldestClosing())
+      return Math.min(least(held), oldestClosing())
     },
   }
 }

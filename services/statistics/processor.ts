@@ -21,6 +21,9 @@ export interface StatisticsPolicy extends WindowPlan {
 
 const COMMIT_EVERY_MS = 1_000
 
+/** Results in one plan. */
+const PART_MAX = 1_000
+
 /** Counters of one partition. */
 export interface StatisticsCounts {
   count(name: string, times: number): void
@@ -66,7 +69,7 @@ export function createStatistics(
   let isReplaying = true
   endReplay()
 
-  function apply(range: CompleteRange): Aggregate[] {
+  function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
     const { watermark, source_partitions } = range.closing
     const merged = reportWatermark(watermarks, {
@@ -100,7 +103,8 @@ export function createStatistics(
     if (!isReplaying || next < live) return
     isReplaying = false
     windows.resume(last?.through ?? Number.NEGATIVE_INFINITY)
-    windows.live()
+    // What the replay has changed was shown live before.
+    for (const _ of windows.live());
   }
 
   function plan(outputs: readonly Output[], nowMs: number): Plan {
@@ -114,23 +118,35 @@ export function createStatistics(
     return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs }
   }
 
+  function* results(batch: Batch): Iterable<Aggregate> {
+    for (const { offset, appendMs, value, bad } of batch.records) {
+      endReplay()
+      const range = bad ? null : merger.add(offset, value as WindowSlice)
+      // A replay must go through the same steps; what comes out has been published before.
+      if (range) for (const aggregate of apply(range)) if (!isReplaying) yield aggregate
+      next = offset + 1
+      lastAppendMs = appendMs
+    }
+    endReplay()
+    uncommitted = true
+  }
+
+  /** Takes a part of the results at a time: a watermark that jumps over a day closes thousands. */
+  function inParts(topic: string, source: Iterator<Aggregate>, nowMs: () => number): Plan {
+    const part: Aggregate[] = []
+    while (part.length < PART_MAX) {
+      const { done, value } = source.next()
+      if (done) return plan(publish(topic, part), nowMs())
+      part.push(value)
+    }
+    const rest = () => inParts(topic, source, nowMs)
+    return { outputs: publish(topic, part), effects: [], commit: null, wakeMs: nowMs(), rest }
+  }
+
   return {
     startOffset: start,
     onBatch(batch: Batch): Plan {
-      const results: Aggregate[] = []
-      for (const { offset, appendMs, value, bad } of batch.records) {
-        endReplay()
-        const range = bad ? null : merger.add(offset, value as WindowSlice)
-        if (range) {
-          const closed = apply(range)
-          if (!isReplaying) results.push(...closed)
-        }
-        next = offset + 1
-        lastAppendMs = appendMs
-      }
-      endReplay()
-      uncommitted = true
-      return plan(publish(AGGREGATES, results), lastAppendMs)
+      return inParts(AGGREGATES, results(batch)[Symbol.iterator](), () => lastAppendMs)
     },
     onTick({ brokerMs }: Tick): Plan {
       if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
@@ -138,7 +154,8 @@ export function createStatistics(
       if (due) liveMs = brokerMs
       counts.level('series', windows.seriesCount())
       counts.level('watermark_delay_ms', brokerMs - windows.through())
-      return plan(due ? publish(AGGREGATES_LIVE, windows.live()) : [], brokerMs)
+      const live = due ? windows.live() : []
+      return inParts(AGGREGATES_LIVE, live[Symbol.iterator](), () => brokerMs)
     },
     onDrain: () => plan([], Number.POSITIVE_INFINITY),
   }

@@ -1,4 +1,5 @@
 import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
+import { greatest, least } from '../core/extremes.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
@@ -39,10 +40,13 @@ export interface WindowsCounts {
 export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
   merge(record: WindowSlice, floorOffset: number): void
-  /** Moves on to a watermark: corrections first, then the windows that have closed, by end. */
-  advance(watermarkMs: number): Aggregate[]
+  /**
+   * Moves on to a watermark: corrections first, then the windows that have closed, by end. Made one
+   * by one as they are taken; all must be taken before anything else is done.
+   */
+  advance(watermarkMs: number): Iterable<Aggregate>
   /** Of the series that changed since the last call, the open windows that end next. */
-  live(): Aggregate[]
+  live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
   /** After a replay: what an earlier owner has closed is not closed again. */
@@ -55,6 +59,8 @@ export interface Windows {
 
 /** The step in which the watermark is looked at: results change at these instants only. */
 const STEP_MS = 10_000
+
+const OPEN = { final: false, revision: 0 }
 
 /** No series yet. */
 export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Windows {
@@ -147,24 +153,23 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
 
   return {
     merge,
-    advance(watermarkMs) {
+    *advance(watermarkMs) {
       const to = Math.floor(watermarkMs / STEP_MS) * STEP_MS
-      if (!(to > through)) return []
-      const results = [...corrections(), ...closings(to)]
+      if (!(to > through)) return
+      yield* corrections()
+      yield* closings(to)
       if (!Number.isFinite(fleetSince)) fleetSince = to
       through = to
       expire()
-      return results
     },
-    live() {
-      const newest = Math.max(...floors.keys())
-      const endMs = firstEndAfter(policy, Number.isFinite(through) ? through : newest)
-      const changed = [...all.values()].filter((state) => state.changed)
-      return changed.flatMap((state) => {
+    *live() {
+      const at = Number.isFinite(through) ? through : greatest(floors.keys())
+      const endMs = firstEndAfter(policy, at)
+      for (const state of all.values()) {
+        if (!state.changed) continue
         state.changed = false
-        const open = { final: false, revision: 0 }
-        return sizesMs.map((sizeMs) => windowResult(state, { sizeMs, endMs }, open))
-      })
+        for (const sizeMs of sizesMs) yield windowResult(state, { sizeMs, endMs }, OPEN)
+      }
     },
     through: () => through,
     resume(throughMs) {
@@ -172,7 +177,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       if (Number.isFinite(through)) expire()
     },
     fleetSince: () => fleetSince,
-    floorOffset: () => Math.min(...floors.values()),
+    floorOffset: () => least(floors.values()),
     seriesCount: () => all.size,
   }
 }

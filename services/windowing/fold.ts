@@ -32,6 +32,8 @@ export interface Fold {
   sample(sample: ResourceSample): void
   /** The records to publish, by partition of the slices topic, in a fixed order. */
   results(partitions: number): readonly (readonly SeriesSlices[])[]
+  /** Slices that are held, of all series of the finest grouping: the memory of the range. */
+  sliceCount(): number
   /** How many times a series was folded into `other`. */
   seriesFolded(): number
 }
@@ -50,6 +52,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
   const samples: Table = new Map()
   const seriesPerGrouping = new Map<Grouping, Set<string>>(groupings.map((g) => [g, new Set()]))
   let folded = 0
+  let sliceCount = 0
 
   /** The series itself, or the grouping's `other` one when the grouping is full. */
   function capped(grouping: Grouping, series: Series): Series {
@@ -82,7 +85,9 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
         slices = new Map()
         byLabels.set(run.labels, slices)
       }
+      const before = slices.size
       foldRun(run, at(slices))
+      sliceCount += slices.size - before
     },
     sample(sample) {
       for (const grouping of groupings) {
@@ -90,23 +95,45 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
         // A sample joins every grouping whose dimensions it carries.
         if (labels.some(([, value]) => value === '')) continue
         const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
-        foldSample(sample, at(rowOf(samples, series).slices))
+        const { slices } = rowOf(samples, series)
+        const before = slices.size
+        foldSample(sample, at(slices))
+        sliceCount += slices.size - before
       }
     },
     results(partitions) {
       const rows = [...merged().values()].sort((a, b) => (a.series.key < b.series.key ? -1 : 1))
       const byPartition: SeriesSlices[][] = Array.from({ length: partitions }, () => [])
       for (const { series, slices } of rows) {
+        const into = byPartition[partitionOf(series.key, partitions)]!
         const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
-        byPartition[partitionOf(series.key, partitions)]!.push({
-          labels: series.labels,
-          slices: encoded,
-        })
+        for (const part of partsOf(encoded)) into.push({ labels: series.labels, slices: part })
       }
       return byPartition
     },
+    sliceCount: () => sliceCount,
     seriesFolded: () => folded,
   }
+}
+
+/** Old events of one second of arrivals may spread over days: a record must stay small. */
+const PART_WEIGHT_MAX = 20_000
+
+/** Cuts the slices of a series into records of a bounded size; a weight is about ten bytes. */
+function partsOf(slices: readonly Slice[]): Slice[][] {
+  const parts: Slice[][] = []
+  let weight = Number.POSITIVE_INFINITY
+  for (const slice of slices) {
+    const own = slice.metrics.reduce((sum, { counts }) => sum + counts.length + 8, 20)
+    const whole = own + 8 * (slice.gauges.length + Object.keys(slice.errors_by_type).length)
+    if (weight + whole > PART_WEIGHT_MAX) {
+      parts.push([])
+      weight = 0
+    }
+    parts.at(-1)!.push(slice)
+    weight += whole
+  }
+  return parts
 }
 
 type Table = Map<string, { readonly series: Series; readonly slices: Slices }>

@@ -25,6 +25,9 @@ export interface WindowingPolicy extends FoldPolicy, WatermarkPolicy {
 
 export const DEFAULT_RECORDS_MAX = 50_000
 
+/** A range also ends when it holds so many slices: one record brings 361 at most. */
+const SLICES_MAX = 20_000
+
 /** Counters of one partition. */
 export interface WindowingCounts {
   folded(seriesFolded: number): void
@@ -34,8 +37,8 @@ export interface WindowingCounts {
 /**
  * Folds one source partition into slices and flushes them in ranges of offsets. A range ends
  * before the first record whose append lies in a later second than its predecessor's, or after
- * recordsMax records: a function of the log alone, so that whoever does the work again produces
- * the same bytes (design §4.1).
+ * recordsMax records or SLICES_MAX slices: a function of the log alone, so that whoever does the
+ * work again produces the same bytes (design §4.1).
  */
 export function createWindowing(
   { topic, partition, committed, firstOffset, partitions }: Assignment,
@@ -129,7 +132,8 @@ export function createWindowing(
       let cut = false
       for (const record of batch.records) {
         const later = Math.floor(record.appendMs / 1000) > lastSecond
-        if (records > 0 && (later || records >= policy.recordsMax)) {
+        const full = records >= policy.recordsMax || fold.sliceCount() >= SLICES_MAX
+        if (records > 0 && (later || full)) {
           for (const output of flush()) outputs.push(output)
           cut = true
         }

@@ -60,6 +60,16 @@ describe('pipeline/exactness', () => {
     expect(totals).not.have.any.keys('gap_range', 'overlap_range', 'incomplete_range')
   })
 
+  it('does so for old events that arrive in one second and spread over two days', async () => {
+    const days = { startUs: NOON_US - 3 * 86_400e6, spanUs: 2 * 86_400e6 }
+    const sent = traffic({ ...TRAFFIC, ...days, seed: 3, requests: 300, lateShare: 0 })
+    const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 2 })
+    await pipeline.produce(sent.map(({ record }) => record))
+    await pipeline.pass(20_000)
+    await check(pipeline, sent)
+    expect(pipeline.crashes.count).equal(0)
+  }).timeout(60_000)
+
   const seeds = Number(process.env.LENS_SEEDS ?? 12)
   for (let seed = 1; seed <= seeds; seed++) {
     it(`does so when members crash at any step and batches repeat (seed ${seed})`, async () => {

@@ -21,8 +21,9 @@ import {
 /** Length of a slice: the unit that windows are built from. */
 export const SLICE_MS = 10_000
 
-/** How many classes of errors one aggregate tells apart; the rest is counted as `other`. */
+/** How many classes of errors, and gauges, one aggregate tells apart; the rest is `other`. */
 export const ERROR_TYPES_MAX = 64
+export const GAUGES_MAX = 128
 
 /** What one series did in one span of event time. Any two of them can be merged. */
 export interface SeriesAggregate {
@@ -73,10 +74,12 @@ export function addErrors(target: SeriesAggregate, type: string, times: number):
 
 /** The gauge of that name, made when it is not there. */
 export function gaugeOf(target: SeriesAggregate, name: string): GaugeSum {
-  let gauge = target.gauges.get(name)
+  const known = target.gauges.has(name) || target.gauges.size < GAUGES_MAX
+  const key = known ? name : 'other'
+  let gauge = target.gauges.get(key)
   if (!gauge) {
     gauge = createGauge()
-    target.gauges.set(name, gauge)
+    target.gauges.set(key, gauge)
   }
   return gauge
 }

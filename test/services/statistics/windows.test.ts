@@ -35,7 +35,7 @@ function show(aggregates: readonly Aggregate[], sizeS = 60): string[] {
 }
 
 function to(windows: Windows, s: number): Aggregate[] {
-  return windows.advance(NOON_MS + s * 1000)
+  return [...windows.advance(NOON_MS + s * 1000)]
 }
 
 describe('statistics/windows', () => {
@@ -116,10 +116,10 @@ describe('statistics/windows', () => {
     windows.merge(slice(0), 0)
     windows.merge(slice(0, 2, { model: 'n' }), 0)
     to(windows, 40)
-    expect(show(windows.live())).deep.equal(['60: 1 (0)', '60: 2 (0)'])
-    expect(windows.live()).deep.equal([])
+    expect(show([...windows.live()])).deep.equal(['60: 1 (0)', '60: 2 (0)'])
+    expect([...windows.live()]).deep.equal([])
     windows.merge(slice(30), 0)
-    const live = windows.live()
+    const live = [...windows.live()]
     expect(show(live)).deep.equal(['60: 2 (0)'])
     expect(live.every(({ final }) => !final)).equal(true)
   })

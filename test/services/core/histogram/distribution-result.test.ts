@@ -1,17 +1,27 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { bucketIndex, bucketMiddle } from '../../../../services/core/histogram/bucket.ts'
-import { distributionResult, quantile } from '../../../../services/core/histogram/distribution.ts'
 import {
+  type Distribution,
+  distributionResult,
+  quantile,
+} from '../../../../services/core/histogram/distribution.ts'
+import {
+  counted,
   distributionOf,
   exactQuantile,
-  type Observation,
   someObservations,
   sortedValues,
 } from './observations.ts'
 
 const HALF_BUCKET = (2 ** (1 / 128) - 1) * (1 + 1e-12)
+/** Values in the upper and in the lower half of their buckets. */
+const UPPER = 1000
+const LOWER = 1003
 const PUBLISHED = { p50: 500, p90: 900, p95: 950, p99: 990, p999: 999 } as const
+
+/** Quantiles whose double times any count rounds to the exact product. */
+const anyThousandths = fc.constantFrom(1, 125, 250, 375, 500, 750, 900, 950, 990, 999, 1000)
 
 /** The exact standard deviation of the population, from n * sum(x^2) - sum(x)^2. */
 function exactDeviation(sorted: Float64Array): number {
@@ -25,7 +35,7 @@ function exactDeviation(sorted: Float64Array): number {
 describe('core/histogram/distribution: quantile', () => {
   it('is the smallest value whose cumulative count reaches q * n, within half a bucket', () => {
     fc.assert(
-      fc.property(someObservations, fc.integer({ min: 1, max: 1000 }), (observations, q) => {
+      fc.property(someObservations, anyThousandths, (observations, q) => {
         const sorted = sortedValues(observations)
         const want = exactQuantile(sorted, q)
         const got = quantile(distributionOf(observations), q / 1000)
@@ -42,13 +52,7 @@ describe('core/histogram/distribution: quantile', () => {
       for (let k = 1; k <= 2000; k++) {
         const n = 1000 * k
         const at = (ones: number) =>
-          quantile(
-            distributionOf([
-              [1, ones],
-              [1000, n - ones],
-            ]),
-            thousandths / 1000,
-          )
+          quantile(counted({ 1: ones, 1000: n - ones }), thousandths / 1000)
         const reached = thousandths * k
         if (at(reached) !== 1 || at(reached - 1) < 990) wrong.push(`${name} of ${n}`)
       }
@@ -57,55 +61,28 @@ describe('core/histogram/distribution: quantile', () => {
   })
 
   it('is the middle of its bucket when that lies between the extremes', () => {
-    const inner = quantile(
-      distributionOf([
-        [10, 1],
-        [5_000, 1],
-        [900_000, 1],
-      ]),
-      0.5,
-    )
+    const inner = quantile(counted({ 10: 1, 5000: 1, 900000: 1 }), 0.5)
     expect(inner).to.equal(bucketMiddle(bucketIndex(5_000)))
   })
 
-  const clamped: readonly (readonly [string, Observation[], number, number])[] = [
-    [
-      'to the minimum',
-      [
-        [3, 1],
-        [90, 1],
-      ],
-      0.01,
-      3,
-    ],
-    // 100 is in the lower half of its bucket, 107 in the upper half.
-    [
-      'to the maximum',
-      [
-        [3, 1],
-        [100, 1],
-      ],
-      1,
-      100,
-    ],
-    ['to one single value', [[100, 1]], 0.5, 100],
-    ['to one single value above the middle', [[107, 1]], 0.5, 107],
+  const clamped: readonly (readonly [string, Distribution, number, number])[] = [
+    ['to the minimum', counted({ [UPPER]: 1, 9000: 1 }), 0.01, UPPER],
+    ['to the maximum', counted({ 3: 1, [LOWER]: 1 }), 1, LOWER],
+    ['to the lower single value', counted({ [LOWER]: 1 }), 0.5, LOWER],
+    ['to the upper single value', counted({ [UPPER]: 1 }), 0.5, UPPER],
   ]
-  for (const [name, observations, q, want] of clamped) {
+  for (const [name, distribution, q, want] of clamped) {
     it(`is clamped ${name}`, () => {
-      expect(quantile(distributionOf(observations), q)).to.equal(want)
+      expect(quantile(distribution, q)).to.equal(want)
     })
   }
 
   it('counts zeros as the smallest values', () => {
-    const distribution = distributionOf([
-      [0, 5],
-      [100, 5],
-    ])
+    const distribution = counted({ 0: 5, 100: 5 })
     expect([0.1, 0.5, 0.51, 1].map((q) => quantile(distribution, q))).to.deep.equal([
       0, 0, 100, 100,
     ])
-    expect(quantile(distributionOf([[0, 1]]), 1)).to.equal(0)
+    expect(quantile(counted({ 0: 1 }), 1)).to.equal(0)
   })
 })
 
@@ -129,20 +106,12 @@ describe('core/histogram/distribution: result', () => {
   })
 
   it('has no deviation when all values are the same, however large', () => {
-    const { stddev } = distributionResult(distributionOf([[2 ** 40 - 1, 1_000_003]]), 0)
+    const { stddev } = distributionResult(counted({ [2 ** 40 - 1]: 1_000_003 }), 0)
     expect(stddev).to.equal(0)
   })
 
   it('takes the deviation of the population, not of a sample', () => {
-    expect(
-      distributionResult(
-        distributionOf([
-          [1, 1],
-          [3, 1],
-        ]),
-        0,
-      ).stddev,
-    ).to.equal(1)
+    expect(distributionResult(counted({ 1: 1, 3: 1 }), 0).stddev).to.equal(1)
   })
 
   it('publishes p50 to p999 as the quantiles of those names', () => {
@@ -158,17 +127,10 @@ describe('core/histogram/distribution: result', () => {
   })
 
   it('publishes the buckets of OTLP scale 6, the zeros apart', () => {
-    const { histogram } = distributionResult(
-      distributionOf([
-        [0, 2],
-        [1, 3],
-        [2, 4],
-      ]),
-      0,
-    )
+    const { histogram } = distributionResult(counted({ 0: 2, 1: 3, 2: 4 }), 0)
     const counts = [3, ...new Array<number>(63).fill(0), 4]
     expect(histogram).to.deep.equal({ scale: 6, zero_count: 2, offset: -1, counts })
-    const zeros = distributionResult(distributionOf([[0, 2]]), 20).histogram
+    const zeros = distributionResult(counted({ 0: 2 }), 20).histogram
     expect(zeros).to.deep.equal({ scale: 6, zero_count: 2, offset: 0, counts: [] })
   })
 

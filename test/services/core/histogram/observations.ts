@@ -33,6 +33,11 @@ export function distributionOf(observations: Iterable<Observation>): Distributio
   return distribution
 }
 
+/** The distribution of values given as how often each was seen. */
+export function counted(times: Readonly<Record<number, number>>): Distribution {
+  return distributionOf(Object.entries(times).map(([value, n]) => [Number(value), n]))
+}
+
 /** Every single value, sorted. */
 export function sortedValues(observations: readonly Observation[]): Float64Array {
   const all = observations.flatMap(([value, times]) => new Array<number>(times).fill(value))

@@ -17,7 +17,8 @@ interface Digest {
   compress(): void
   percentile(q: number): number
 }
-const { TDigest }: { TDigest: new () => Digest } = createRequire(import.meta.url)('tdigest')
+const require = createRequire(import.meta.url)
+const { TDigest }: { TDigest: new () => Digest } = require('tdigest')
 
 const COUNT = 30_000
 const QUANTILES = [1, 10, 50, 100, 250, 500, 750, 900, 950, 990, 999] as const
@@ -86,9 +87,8 @@ describe('core/histogram/distribution beside tdigest', () => {
     expect(digest).to.be.above(BOUND)
   })
 
-  it('is no worse than the digest on log-normal latencies', () => {
+  it('lies closer than the digest at its worst on log-normal latencies', () => {
     const { ours, digest } = worstErrors('log-normal latencies', 7)
-    expect(ours).to.be.at.most(Math.max(digest, BOUND))
-    console.log(ours, digest)
+    expect(ours).to.be.below(digest)
   })
 })
