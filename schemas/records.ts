@@ -258,13 +258,15 @@ export interface Closing {
   readonly records: number
   /** Of these, the ones that could not be counted. */
   readonly dead_letters: number
-  /** Event time in milliseconds before which the source partition promises no more. */
+  /** Event time in milliseconds before which the source partition promises no more; the clock's when it is idle; -1 when unknown. */
   readonly watermark: number
+  /** The same by its events alone: idleness may close a window, but only events make data too late. */
+  readonly event_watermark: number
   /** How many partitions the source topic has. */
   readonly source_partitions: number
 }
 
-/** Internal. What windowing counted in one range of one source partition: one record per series, then one closing record in every partition of lens.window-slices. The merger applies a range only when its closing record has arrived (design §4). */
+/** Internal. What windowing counted in one range of one source partition: records per series, then one closing record in every partition of lens.window-slices. The merger applies a range only when its closing record has arrived (design §4). */
 export interface WindowSlice {
   readonly source_topic: string
   readonly source_partition: number

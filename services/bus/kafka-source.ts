@@ -74,8 +74,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         await consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata }])
       } catch (cause) {
         const message = `could not commit ${topic}-${partition} for ${group}: ${(cause as Error).message}`
-        const lost = LOST_PARTITION.has((cause as { type?: string }).type ?? '')
-        throw lost
+        throw isLost(cause)
           ? new LensError('partition_lost', message, { cause })
           : new LensError('broker_unavailable', message, { retryable: true, cause })
       }
@@ -85,6 +84,12 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       await consumer.disconnect()
     },
   }
+}
+
+/** kafkajs wraps the broker's answer once its own retries are over. */
+function isLost(error: unknown): boolean {
+  const { type, cause } = error as { type?: string; cause?: unknown }
+  return LOST_PARTITION.has(type ?? '') || (cause !== undefined && isLost(cause))
 }
 
 function partitionsOf(assignment: Readonly<Record<string, number[]>>): TopicPartition[] {

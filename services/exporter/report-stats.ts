@@ -14,7 +14,9 @@ export function reportStats<Effect>(
 
   function after(plan: Plan<Effect>): Plan<Effect> {
     for (const [name, value] of Object.entries(current)) {
-      if (typeof value === 'number') health.count(name, value - Number(told[name]))
+      if (typeof value !== 'number') continue
+      const counter = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+      health.count(counter, value - Number(told[name]))
     }
     told = { ...current }
     return plan

@@ -49,7 +49,7 @@ export async function startPipeline(
     codec,
     createHealth('windowing'),
   )
-  const statistics = statisticsStage(statisticsOptions.parse({}), createHealth('statistics'))
+  const statistics = statisticsStage(statisticsOptions.parse({}), createHealth('statistics'), log)
   const rules = triggersOptions.parse({ rules: config.rules })
   const triggers = triggersStage(rules, createHealth('triggers'))
   const health = createHealth('exporter')

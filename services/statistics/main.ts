@@ -10,5 +10,5 @@ usage: node services/statistics/main.ts [options]
   node services/statistics/main.ts --lateness 5m`,
   options: statisticsOptions,
   start: (config, platform, health, onFailure) =>
-    startStage(statisticsStage(config, health), platform, health, onFailure),
+    startStage(statisticsStage(config, health, platform.log), platform, health, onFailure),
 })

@@ -71,14 +71,15 @@ export function createStatistics(
 
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
-    const { watermark, source_partitions } = range.closing
-    const merged = reportWatermark(watermarks, {
+    const { watermark, event_watermark, source_partitions } = range.closing
+    reportWatermark(watermarks, {
       topic: range.topic,
       partition: range.partition,
       partitions: source_partitions,
       watermark,
+      eventWatermark: event_watermark,
     })
-    return windows.advance(merged)
+    return windows.advance(watermarks.closed, watermarks.late)
   }
 
   function publish(topic: string, aggregates: readonly Aggregate[]): Output[] {

@@ -60,6 +60,13 @@ export function windowResult(
   return aggregateResult({ series: state.series.labels, startMs, sizeMs, final, revision }, total)
 }
 
+/** The windows to correct that end by `to`, by end and size; they are dirty no more. */
+export function takeDirty(state: SeriesState, to: number): readonly WindowEnd[] {
+  const due = [...state.dirty.values()].filter(({ endMs }) => endMs <= to)
+  for (const window of due) state.dirty.delete(windowKey(window))
+  return due.sort((a, b) => a.endMs - b.endMs || a.sizeMs - b.sizeMs)
+}
+
 /** The windows that hold a slice and have ended by `through`. */
 export function* closedWindowsOf(
   { sizesMs, hopMs }: WindowPlan,

@@ -6,10 +6,14 @@ import { DEFAULT_WINDOWS, windowPlanFault } from '../core/windows/hopping.ts'
 import type { StatisticsConfig } from './config.ts'
 import { createStatistics } from './processor.ts'
 
+/** What must never happen: each is said, not only counted. */
+const ANOMALIES = new Set(['gap_range', 'overlap_range', 'incomplete_range'])
+
 /** Statistics as a stage: slices in, windows out. Throws when the hop does not fit the sizes. */
 export function statisticsStage(
   config: Omit<StatisticsConfig, 'kafkaBrokers' | 'schemaRegistryUrl' | 'healthPort'>,
   health: StageHealth,
+  log: (line: string) => void,
 ): StageSpec {
   const plan = { sizesMs: DEFAULT_WINDOWS.sizesMs, hopMs: config.hop }
   const fault = windowPlanFault(plan)
@@ -26,6 +30,15 @@ export function statisticsStage(
     group: 'lens-statistics',
     topics: [WINDOW_SLICES],
     deadLetters: true,
-    create: (assignment) => createStatistics(assignment, policy, health),
+    create(assignment) {
+      const counts = {
+        level: health.level,
+        count(name: string, times: number) {
+          health.count(name, times)
+          if (ANOMALIES.has(name)) log(`statistics: ${name} in partition ${assignment.partition}`)
+        },
+      }
+      return createStatistics(assignment, policy, counts)
+    },
   }
 }

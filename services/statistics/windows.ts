@@ -11,6 +11,7 @@ import {
   resultEnds,
   type SeriesState,
   sliceOf,
+  takeDirty,
   type WindowEnd,
   windowKey,
   windowResult,
@@ -41,10 +42,10 @@ export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
   merge(record: WindowSlice, floorOffset: number): void
   /**
-   * Moves on to a watermark: corrections first, then the windows that have closed, by end. Made one
-   * by one as they are taken; all must be taken before anything else is done.
+   * Moves on to the watermarks: corrections first, then the windows that have closed, by end. Made
+   * one by one as they are taken; all must be taken before anything else is done.
    */
-  advance(watermarkMs: number): Iterable<Aggregate>
+  advance(closedMs: number, lateMs: number): Iterable<Aggregate>
   /** Of the series that changed since the last call, the open windows that end next. */
   live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
@@ -68,6 +69,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   const all = new Map<string, SeriesState>()
   const floors = new Map<number, number>()
   let through = Number.NEGATIVE_INFINITY
+  let lateThrough = Number.NEGATIVE_INFINITY
   let fleetSince = policy.fleetSinceMs
   const fleet = policy.ownsFleet ? stateOf(seriesOf({})) : null
 
@@ -81,7 +83,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 
   function isOver(endMs: number): boolean {
-    return endMs + latenessMs <= through
+    return endMs + latenessMs <= lateThrough
   }
 
   function merge(record: WindowSlice, floorOffset: number): void {
@@ -116,12 +118,10 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     return state === fleet && endMs > fleetSince && endMs <= through ? 0 : -1
   }
 
-  function* corrections(): Iterable<Aggregate> {
+  /** The dirty windows that end by `to`. */
+  function* corrections(to: number): Iterable<Aggregate> {
     for (const state of all.values()) {
-      const dirty = [...state.dirty.values()]
-      dirty.sort((a, b) => a.endMs - b.endMs || a.sizeMs - b.sizeMs)
-      for (const window of dirty) yield publish(state, window)
-      state.dirty.clear()
+      for (const window of takeDirty(state, to)) yield publish(state, window)
     }
   }
 
@@ -141,7 +141,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     }
   }
 
-  /** Lets go of everything that no window within the allowed lateness holds. */
+  /** Lets go of everything that no window within the allowed lateness needs. */
   function expire(): void {
     const isSliceOver = (sliceMs: number) => isOver(lastUse(policy, sliceMs))
     for (const sliceMs of floors.keys()) if (isSliceOver(sliceMs)) floors.delete(sliceMs)
@@ -153,18 +153,28 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
 
   return {
     merge,
-    *advance(watermarkMs) {
-      const to = Math.floor(watermarkMs / STEP_MS) * STEP_MS
-      if (!(to > through)) return
-      yield* corrections()
-      yield* closings(to)
-      if (!Number.isFinite(fleetSince)) fleetSince = to
-      through = to
-      expire()
+    *advance(closedMs, lateMs) {
+      const to = Math.floor(closedMs / STEP_MS) * STEP_MS
+      const late = Math.floor(lateMs / STEP_MS) * STEP_MS
+      // After a silence the clock has closed what a backfill then fills: its windows are corrected
+      // when its own events have passed them, all of them when the clock moves on again.
+      if (late > lateThrough || to > through) yield* corrections(to > through ? to : late)
+      if (to > through) {
+        yield* closings(to)
+        if (!Number.isFinite(fleetSince)) fleetSince = to
+        through = to
+      }
+      if (late > lateThrough) {
+        lateThrough = late
+        expire()
+      }
     },
     *live() {
-      const at = Number.isFinite(through) ? through : greatest(floors.keys())
-      const endMs = firstEndAfter(policy, at)
+      const newest = greatest(floors.keys())
+      const endMs = firstEndAfter(
+        policy,
+        Number.isFinite(through) ? Math.min(through, newest) : newest,
+      )
       for (const state of all.values()) {
         if (!state.changed) continue
         state.changed = false
@@ -174,7 +184,6 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     through: () => through,
     resume(throughMs) {
       through = Math.max(through, throughMs)
-      if (Number.isFinite(through)) expire()
     },
     fleetSince: () => fleetSince,
     floorOffset: () => least(floors.values()),

@@ -26,7 +26,10 @@ export interface FoldPolicy {
 
 export const DEFAULT_SERIES_MAX = 20_000
 
-/** One range in the making: events go into the finest grouping, the others are merged at the end. */
+/**
+ * One range in the making: events go into the finest grouping, which the others are merged from at
+ * its end.
+ */
 export interface Fold {
   run(run: TokenRun): void
   sample(sample: ResourceSample): void
@@ -163,7 +166,7 @@ function addSlices(table: Table, series: Series, slices: Slices): void {
   for (const [startMs, slice] of slices) mergeAggregate(into(startMs), slice)
 }
 
-/** Labels that differ only in what no grouping names (provider, other attributes) are one series. */
+/** Labels that differ only in what no grouping names (provider, attributes) are one series. */
 function mergeFinest(
   byLabels: ReadonlyMap<Labels, Slices>,
   groupings: readonly Grouping[],

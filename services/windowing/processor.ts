@@ -47,7 +47,7 @@ export function createWindowing(
 ): Processor {
   const slicePartitions = partitions[WINDOW_SLICES]!
   const sourcePartitions = partitions[topic]!
-  let watermark = Number(committed?.metadata || NO_WATERMARK)
+  let [watermark, eventWatermark] = readWatermarks(committed?.metadata)
   let from = committed?.offset ?? firstOffset
   let next = from
   let records = 0
@@ -69,7 +69,8 @@ export function createWindowing(
     }
     const eventMs =
       topic === RESOURCE_SAMPLES ? addSample(value as ResourceSample) : addRun(value as TokenRun)
-    watermark = advanceWatermark(watermark, Math.floor(eventMs) - policy.disorderMs)
+    eventWatermark = advanceWatermark(eventWatermark, Math.floor(eventMs) - policy.disorderMs)
+    watermark = advanceWatermark(watermark, eventWatermark)
   }
 
   function addRun(run: TokenRun): number {
@@ -98,6 +99,7 @@ export function createWindowing(
         records,
         dead_letters: deadLetters,
         watermark,
+        event_watermark: eventWatermark,
         source_partitions: sourcePartitions,
       }
       const value: WindowSlice = { ...range, series: null, slices: [], closing }
@@ -121,7 +123,7 @@ export function createWindowing(
   }
 
   function plan(outputs: readonly Output[], cut: boolean): Plan {
-    const commit = cut ? { offset: from, metadata: String(watermark) } : null
+    const commit = cut ? { offset: from, metadata: `${watermark},${eventWatermark}` } : null
     return { outputs, effects: [], commit, wakeMs: wakeMs() }
   }
 
@@ -157,4 +159,10 @@ export function createWindowing(
     // A cut is where the log says, not where a process happens to stop.
     onDrain: () => plan([], false),
   }
+}
+
+/** The watermarks that the partition's last owner committed. */
+function readWatermarks(metadata: string | undefined): [number, number] {
+  const [watermark, eventWatermark] = metadata ? metadata.split(',').map(Number) : []
+  return [watermark ?? NO_WATERMARK, eventWatermark ?? NO_WATERMARK]
 }

@@ -70,6 +70,21 @@ describe('pipeline/exactness', () => {
     expect(pipeline.crashes.count).equal(0)
   }).timeout(60_000)
 
+  it('does so for a backfill that begins after a silence and pauses', async () => {
+    const yesterday = { startUs: NOON_US - 86_400e6, spanUs: 300e6 }
+    const sent = traffic({ ...TRAFFIC, ...yesterday, seed: 5, requests: 200 })
+    const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 3 })
+    await pipeline.pass(60_000)
+    const half = sent.length / 2
+    await pipeline.produce(sent.slice(0, half).map(({ record }) => record))
+    await pipeline.pass(40_000)
+    await pipeline.stop('statistics')
+    await pipeline.start('statistics')
+    await pipeline.produce(sent.slice(half).map(({ record }) => record))
+    await pipeline.pass(30_000)
+    await check(pipeline, sent)
+  })
+
   const seeds = Number(process.env.LENS_SEEDS ?? 12)
   for (let seed = 1; seed <= seeds; seed++) {
     it(`does so when members crash at any step and batches repeat (seed ${seed})`, async () => {

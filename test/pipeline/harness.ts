@@ -109,6 +109,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
       statisticsStage(
         config('statistics', (args) => loadConfig(statisticsOptions, { env: {}, argv: args })),
         health.statistics,
+        () => {},
       ),
     triggers: () =>
       triggersStage(

@@ -26,19 +26,36 @@ export interface SourceWatermarks {
   readonly byTopic: Map<string, (number | null)[]>
   /** Source topics that must have reported. */
   readonly expected: readonly string[]
-  merged: number
+  /** Windows that end by it are closed: the least of all partitions, the idle ones at the clock. */
+  closed: number
+  /**
+   * Data of windows that ended before it, by more than the lateness, is too late. At most `closed`,
+   * and at most the latest event anywhere: while nobody sends, nothing becomes too late, so that
+   * a backfill may pause, or begin after a silence.
+   */
+  late: number
+  /** The latest event anywhere, less the allowed disorder. */
+  events: number
 }
 
-/** Nothing reported yet; the merged watermark is -Infinity. */
+/** What one partition says of itself. */
+export interface WatermarkReport {
+  readonly topic: string
+  readonly partition: number
+  /** How many partitions the topic has. */
+  readonly partitions: number
+  readonly watermark: number
+  readonly eventWatermark: number
+}
+
+/** Nothing reported yet; both watermarks are -Infinity. */
 export function createWatermarks(expected: readonly string[]): SourceWatermarks {
-  return { byTopic: new Map(), expected, merged: Number.NEGATIVE_INFINITY }
+  const none = Number.NEGATIVE_INFINITY
+  return { byTopic: new Map(), expected, closed: none, late: none, events: none }
 }
 
-/** Takes a report of one partition and returns the merged watermark, which never falls. */
-export function reportWatermark(
-  state: SourceWatermarks,
-  report: { topic: string; partition: number; partitions: number; watermark: number },
-): number {
+/** Takes a report of one partition into the state; neither watermark ever falls. */
+export function reportWatermark(state: SourceWatermarks, report: WatermarkReport): void {
   const row = state.byTopic.get(report.topic) ?? []
   // A topic that grew holds everything until its new partitions have reported.
   while (row.length < report.partitions) row.push(null)
@@ -49,8 +66,11 @@ export function reportWatermark(
   }
   const merged = minimum(state)
   assert(!Number.isNaN(merged), 'a watermark is not a number')
-  state.merged = advanceWatermark(state.merged, merged)
-  return state.merged
+  state.closed = advanceWatermark(state.closed, merged)
+  if (report.eventWatermark > NO_WATERMARK) {
+    state.events = advanceWatermark(state.events, report.eventWatermark)
+  }
+  state.late = advanceWatermark(state.late, Math.min(state.closed, state.events))
 }
 
 function minimum(state: SourceWatermarks): number {

@@ -35,7 +35,7 @@ function show(aggregates: readonly Aggregate[], sizeS = 60): string[] {
 }
 
 function to(windows: Windows, s: number): Aggregate[] {
-  return [...windows.advance(NOON_MS + s * 1000)]
+  return [...windows.advance(NOON_MS + s * 1000, NOON_MS + s * 1000)]
 }
 
 describe('statistics/windows', () => {
@@ -132,6 +132,20 @@ describe('statistics/windows', () => {
     expect(windows.floorOffset()).equal(12)
     to(windows, 1100)
     expect(windows.floorOffset()).equal(40)
+  })
+
+  it('closes at the clock while nobody sends, but takes the data that comes after', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    const at = (s: number) => NOON_MS + s * 1000
+    expect(show([...windows.advance(at(86_400), at(5))]).length).equal(15)
+    windows.merge(slice(70, 4), 0)
+    windows.merge(slice(20), 0)
+    // As its own events pass the ends, not with each of them.
+    expect(show([...windows.advance(at(86_400), at(59))])).deep.equal([])
+    expect(show([...windows.advance(at(86_400), at(65))])).deep.equal(['60: 2 (1)'])
+    // And what is left, when the clock goes on.
+    expect(show([...windows.advance(at(86_460), at(65))])[0]).equal('120: 4 (1)')
   })
 
   it('closes nothing again that an earlier owner has closed', () => {

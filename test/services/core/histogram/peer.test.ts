@@ -1,6 +1,6 @@
 /**
  * The histogram beside the npm package `tdigest` on the same values: how far each lies from the
- * exact quantiles. The digest draws from Math.random, which is seeded here for the time of the test.
+ * exact quantiles. The digest draws from Math.random, which is seeded for the time of the test.
  */
 import { createRequire } from 'node:module'
 import { expect } from 'chai'

@@ -96,7 +96,7 @@ describe('core/windows/fold: slices', () => {
     expect(Object.keys(seenIn(record))).to.have.members(['-10', '0'])
   })
 
-  it('starts slices at multiples of ten seconds, the last microsecond belongs to the one before', () => {
+  it('starts a slice at each multiple of ten seconds, to the microsecond', () => {
     const starts = [-1, 0, 9_999_999, 10_000_000].map((by) => sliceStart(NOON_US + by) - NOON_MS)
     expect(starts).to.deep.equal([-10_000, 0, 0, 10_000])
   })
@@ -112,14 +112,22 @@ describe('core/windows/fold: slices', () => {
   it('counts a reading in the slice of its own time, under its name', () => {
     const slice = createAggregate()
     const asked: number[] = []
-    foldSample(resourceSample({ at: NOON_US + 12_345_678, name: 'queue', value: 3 }), (startMs) => {
-      asked.push(startMs - NOON_MS)
-      return slice
-    })
-    expect(asked).to.deep.equal([10_000])
-    const { gauges } = encodeSlice(0, slice)
-    expect(
-      gauges.map(({ name, count, last, last_at }) => [name, count, last, last_at]),
-    ).to.deep.equal([['queue', 1, 3, NOON_US + 12_345_678]])
+    for (const [by, value] of [
+      [10_000_000, 3],
+      [19_999_999, 4],
+    ] as const) {
+      const sample = resourceSample({ at: NOON_US + by, name: 'queue', value })
+      foldSample(sample, (startMs) => {
+        asked.push(startMs - NOON_MS)
+        return slice
+      })
+    }
+    expect(asked).to.deep.equal([10_000, 10_000])
+    const seen = encodeSlice(0, slice).gauges.map((gauge) => [
+      gauge.name,
+      gauge.last,
+      gauge.last_at,
+    ])
+    expect(seen).to.deep.equal([['queue', 4, NOON_US + 19_999_999]])
   })
 })

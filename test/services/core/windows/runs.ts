@@ -10,7 +10,7 @@ import {
 } from '../../../../services/core/windows/slice.ts'
 import { NOON_MS } from '../../../records.ts'
 
-/** The decoder's arrays are reused and longer than the record: what lies behind it is of another. */
+/** The decoder's arrays are reused, and longer than the record: the rest is of an earlier one. */
 const BEHIND = [777_777, 888_888]
 
 /** The run of a record. */

@@ -1,0 +1,186 @@
+import { expect } from 'chai'
+import { LensError } from '../../../services/core/errors.ts'
+import type { Assignment, Plan, Tick } from '../../../services/core/processor.ts'
+import { NOON_MS } from '../../records.ts'
+import {
+  createFixture,
+  echo,
+  echoSpec,
+  episode,
+  type Fixture,
+  GROUP,
+  INPUT,
+  NOTHING,
+  OUTPUT,
+} from './stage-fixture.ts'
+
+describe('bus/lane', () => {
+  let fixture: Fixture
+  let seen: string[]
+  beforeEach(async () => {
+    fixture = await createFixture(1)
+    seen = []
+  })
+
+  /** An echo that starts at the given offset. */
+  function from(startOffset: number | null) {
+    return echoSpec(seen, { create: echo(seen, { startOffset }) })
+  }
+
+  /** Another stage of the group has read and committed so much. */
+  async function committedAt(offset: number): Promise<void> {
+    const source = fixture.memory.source(GROUP, [INPUT])
+    await source.run({ assigned: () => {}, batch: async () => {}, failed: () => {} })
+    await source.commit(INPUT, 0, { offset, metadata: '' })
+    await source.stop()
+  }
+
+  describe('where it starts', () => {
+    it('rewinds to the offset that the processor names, and gives each record once', async () => {
+      await fixture.produce(0, 0, 1, 2, 3, 4)
+      await committedAt(4)
+      await fixture.start(from(2))
+      await fixture.produce(0, 5)
+      await fixture.memory.settle()
+      expect(seen).to.deep.equal([2, 3, 4, 5].map((n) => `good ${n} of 0`))
+    })
+
+    it('begins at the oldest record for a processor that names none', async () => {
+      await fixture.produce(0, 0, 1, 2)
+      await committedAt(2)
+      await fixture.start(from(null))
+      await fixture.memory.settle()
+      expect(seen).to.deep.equal([0, 1, 2].map((n) => `good ${n} of 0`))
+    })
+
+    it('goes on where it was committed, without a record in between', async () => {
+      await fixture.produce(0, 0, 1, 2)
+      await committedAt(2)
+      await fixture.start(from(2))
+      await fixture.memory.settle()
+      expect(seen).to.deep.equal(['good 2 of 0'])
+    })
+
+    it('counts what retention took and goes on with what is left', async () => {
+      fixture = await createFixture(1, { keepRecords: 2 })
+      await committedAt(1)
+      for (let i = 0; i < 6; i++) await fixture.produce(0, i)
+      const first = (await fixture.bus.offsets(INPUT))[0]!.first
+      expect(first).to.be.greaterThan(1)
+      await fixture.start(from(1))
+      await fixture.memory.settle()
+      expect(seen[0]).to.equal(`good ${first} of 0`)
+      expect(fixture.health.totals().missing).to.equal(first - 1)
+    })
+
+    // A topic that was deleted and made again under the same name begins at 0, while the group's
+    // commits live on. Kafka then delivers from the beginning.
+    it('loses no record in silence when the log ends before what was committed', async () => {
+      await fixture.produce(0, 0, 1)
+      await committedAt(1_000)
+      await fixture.start(
+        echoSpec(seen, {
+          create: (assignment) =>
+            echo(seen, { startOffset: assignment.committed!.offset })(assignment),
+        }),
+      )
+      await fixture.produce(0, 2)
+      await fixture.memory.settle()
+      const told = fixture.failures.length > 0 || (fixture.health.totals().missing ?? 0) > 0
+      expect(told || seen.length === 3, 'neither read nor reported').to.equal(true)
+    })
+  })
+
+  describe('its changelog', () => {
+    it('is given to the processor whole, decoded, before the first record', async () => {
+      const sink = await fixture.bus.sink()
+      const good = (n: number) => ({ key: null, value: fixture.codec.encode(OUTPUT, episode(n)) })
+      await sink.append(OUTPUT, 0, [good(1), { key: null, value: Buffer.of(7) }, good(2)])
+      await fixture.produce(0, 9)
+      let changelog: readonly unknown[] = []
+      const create = (assignment: Assignment) => {
+        expect(seen).to.deep.equal([])
+        changelog = assignment.changelog
+        return echo(seen)(assignment)
+      }
+      await fixture.start(echoSpec(seen, { changelog: OUTPUT, create }))
+      await fixture.memory.settle()
+      expect(changelog.map((entry) => ({ ...(entry as object) }))).to.deep.equal([
+        episode(1),
+        episode(2),
+      ])
+      expect(seen).to.deep.equal(['good 9 of 0'])
+    })
+
+    it('is read again when reading fails for a moment', async () => {
+      let failures = 2
+      const { readAll } = fixture.bus
+      const bus = fixture.bus as { readAll: typeof readAll }
+      bus.readAll = async (topic, partition) => {
+        if (failures-- > 0) throw new LensError('broker_unavailable', 'away', { retryable: true })
+        return readAll(topic, partition)
+      }
+      await fixture.start(echoSpec(seen, { changelog: OUTPUT }))
+      await fixture.produce(0, 9)
+      await fixture.memory.settle()
+      expect([failures, seen.length]).to.deep.equal([-1, 1])
+    })
+  })
+
+  describe('time', () => {
+    it('passes for a processor when its wakeMs has come, as the broker tells it', async () => {
+      const ticks: Tick[] = []
+      const wakes = [NOON_MS + 1_000, NOON_MS + 5_000, Number.POSITIVE_INFINITY]
+      const onTick = (tick: Tick): Plan => {
+        ticks.push(tick)
+        return { ...NOTHING, wakeMs: wakes.shift()! }
+      }
+      const stage = await fixture.start(
+        echoSpec(seen, {
+          create: echo(seen, { onTick, onBatch: () => ({ ...NOTHING, wakeMs: NOON_MS }) }),
+        }),
+      )
+      await fixture.produce(0, 1)
+      await fixture.memory.settle()
+      for (let i = 0; i < 14; i++) {
+        await stage.tick()
+        fixture.clock.advance(500)
+      }
+      const times = ticks.map(({ brokerMs }) => brokerMs - NOON_MS)
+      expect(times).to.deep.equal([0, 1_000, 5_000])
+      expect(ticks.every(({ caughtUp }) => caughtUp)).to.equal(true)
+    })
+
+    it('is said to be caught up only when everything in the log has been processed', async () => {
+      const ticks: Tick[] = []
+      const onTick = (tick: Tick): Plan => {
+        ticks.push(tick)
+        return { ...NOTHING, wakeMs: Number.NEGATIVE_INFINITY }
+      }
+      const onBatch = () => ({ ...NOTHING, wakeMs: Number.NEGATIVE_INFINITY })
+      const stage = await fixture.start(echoSpec(seen, { create: echo(seen, { onTick, onBatch }) }))
+      await fixture.memory.settle()
+      await stage.tick()
+      await fixture.produce(0, 1)
+      await stage.tick()
+      await fixture.memory.settle()
+      await stage.tick()
+      expect(ticks.map(({ caughtUp }) => caughtUp)).to.deep.equal([true, false, true])
+    })
+  })
+
+  it('gives each record once although batches are delivered twice', async () => {
+    let repeats = 0
+    fixture = await createFixture(1, {
+      fault: (step) => (step === 'deliver' && ++repeats % 2 === 1 ? 'repeat' : 'go'),
+    })
+    await fixture.start(echoSpec(seen))
+    await fixture.produce(0, 0, 1)
+    await fixture.memory.settle()
+    await fixture.produce(0, 2)
+    await fixture.memory.settle()
+    expect(repeats).to.be.greaterThan(2)
+    expect(seen).to.deep.equal([0, 1, 2].map((n) => `good ${n} of 0`))
+    expect(fixture.health.totals().in).to.equal(3)
+  })
+})

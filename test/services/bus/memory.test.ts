@@ -1,0 +1,217 @@
+import { expect } from 'chai'
+import type { Fault, Step } from '../../../services/bus/memory.ts'
+import { createRandom } from '../../random.ts'
+import { createMemoryFixture, type MemoryFixture, TOPIC } from './memory-fixture.ts'
+
+const MANY = 600
+
+describe('bus/memory', () => {
+  let fixture: MemoryFixture
+  beforeEach(async () => {
+    fixture = await createMemoryFixture(2)
+  })
+
+  const offsets = () => fixture.bus.offsets(TOPIC)
+
+  it('delivers in settle(), and by itself when it is automatic', async () => {
+    const { got } = await fixture.join('g')
+    await fixture.append(0, 'a')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(got).to.deep.equal([])
+    await fixture.bus.settle()
+    expect(got).to.deep.equal(['0:0'])
+    const running = await createMemoryFixture(1, { automatic: true })
+    const member = await running.join('g')
+    await running.append(0, 'a', 'b')
+    await running.append(0, 'c')
+    await running.bus.close()
+    expect(member.got).to.deep.equal(['0:0', '0:1', '0:2'])
+  })
+
+  it('cuts what waits into batches of five hundred', async () => {
+    const sizes: number[] = []
+    await fixture.append(0, ...Array.from({ length: MANY * 2 }, String))
+    await fixture.join('g', async ({ records }) => void sizes.push(records.length))
+    await fixture.bus.settle()
+    expect(sizes).to.deep.equal([500, 500, 200])
+  })
+
+  it('lets pick choose whose turn it is', async () => {
+    const turns = [1, 0, 1]
+    const asked: number[] = []
+    const pick = (n: number) => {
+      asked.push(n)
+      return n === 2 ? turns.shift()! : 0
+    }
+    fixture = await createMemoryFixture(2, { pick })
+    const { got } = await fixture.join('g')
+    await fixture.append(0, 'a')
+    await fixture.append(1, 'b')
+    await fixture.bus.settle()
+    expect([got, asked]).to.deep.equal([
+      ['1:0', '0:0'],
+      [2, 1],
+    ])
+  })
+
+  describe('trim', () => {
+    it('forgets what every group has committed past, beyond the newest', async () => {
+      fixture = await createMemoryFixture(1, { keepRecords: 10 })
+      await fixture.join('g')
+      for (let i = 0; i < 50; i++) {
+        await fixture.append(0, String(i))
+        await fixture.bus.settle()
+      }
+      const [range] = await offsets()
+      expect(range!.end).to.equal(50)
+      expect(range!.end - range!.first).to.be.within(10, 20)
+      const records = await fixture.bus.readAll(TOPIC, 0)
+      expect(records.map(({ value }) => String(value))[0]).to.equal(String(range!.first))
+      expect(records[0]!.offset).to.equal(range!.first)
+    })
+
+    it('keeps whatever one group still needs', async () => {
+      fixture = await createMemoryFixture(1, { keepRecords: 10 })
+      await fixture.join('quick')
+      await fixture.join('slow', async () => {})
+      for (let i = 0; i < 50; i++) {
+        await fixture.append(0, String(i))
+        await fixture.bus.settle()
+      }
+      expect(await offsets()).to.deep.equal([{ first: 0, end: 50 }])
+    })
+
+    it('goes on with what is left for a member that was too late', async () => {
+      fixture = await createMemoryFixture(1, { keepRecords: 5 })
+      for (let i = 0; i < 30; i++) await fixture.append(0, String(i))
+      const { got } = await fixture.join('late')
+      await fixture.bus.settle()
+      const [range] = await offsets()
+      expect(got[0]).to.equal(`0:${range!.first}`)
+      expect(got).to.have.length(range!.end - range!.first)
+    })
+  })
+
+  describe('faults', () => {
+    /** A switch that strikes once, at the n-th time of a step. */
+    function once(at: Step, fault: Fault, n = 1) {
+      let times = 0
+      return (step: Step): Fault => (step === at && ++times === n ? fault : 'go')
+    }
+
+    it('deliver a batch once more', async () => {
+      fixture = await createMemoryFixture(1, { fault: once('deliver', 'repeat') })
+      const { got } = await fixture.join('g')
+      await fixture.append(0, 'a')
+      await fixture.bus.settle()
+      expect(got).to.deep.equal(['0:0', '0:0'])
+    })
+
+    it('crash a member before it is given a batch; another one gets it', async () => {
+      fixture = await createMemoryFixture(1, { fault: once('deliver', 'crash') })
+      const first = await fixture.join('g')
+      const second = await fixture.join('g')
+      await fixture.append(0, 'a')
+      await fixture.bus.settle()
+      expect([first.got, second.got]).to.deep.equal([[], ['0:0']])
+      expect([first.failures.length, second.failures.length]).to.deep.equal([1, 0])
+    })
+
+    it('crash a member at its commit, which is then not made', async () => {
+      fixture = await createMemoryFixture(1, { fault: once('commit', 'crash') })
+      const first = await fixture.join('g')
+      const second = await fixture.join('g')
+      await fixture.append(0, 'a')
+      await fixture.bus.settle()
+      expect([first.got, second.got]).to.deep.equal([['0:0'], ['0:0']])
+      expect(await second.source.committed(TOPIC, 0)).to.include({ offset: 1 })
+    })
+
+    it('strike before or after an append: only then are the records there', async () => {
+      for (const [step, kept] of [
+        ['append', 0],
+        ['appended', 1],
+      ] as const) {
+        fixture = await createMemoryFixture(1, { fault: once(step, 'crash') })
+        const error = await fixture.append(0, 'a').catch((fault) => fault)
+        expect(error, step).to.include({ code: 'broker_unavailable' })
+        expect(await offsets(), step).to.deep.equal([{ first: 0, end: kept }])
+      }
+    })
+
+    it('lose nothing whatever strikes, and the same seed strikes the same', async () => {
+      async function run(seed: number) {
+        const random = createRandom(seed)
+        const fault = (step: Step): Fault => {
+          if (step.startsWith('append')) return 'go'
+          const share = random()
+          return share < 0.1 ? 'crash' : share < 0.2 && step === 'deliver' ? 'repeat' : 'go'
+        }
+        fixture = await createMemoryFixture(3, { fault, pick: (n) => Math.floor(random() * n) })
+        const members = [await fixture.join('g'), await fixture.join('g')]
+        for (let i = 0; i < 60; i++) {
+          await fixture.append(i % 3, String(i))
+          await fixture.bus.settle()
+          if (random() < 0.1) fixture.bus.rebalance()
+          const dead = members.filter((member) => member.failures.length > 0).length
+          while (members.length - dead < 2) members.push(await fixture.join('g'))
+          await fixture.bus.settle()
+        }
+        return members.map(({ got }) => got)
+      }
+      for (let seed = 1; seed <= 5; seed++) {
+        const got = await run(seed)
+        expect(new Set(got.flat()).size, `seed ${seed}`).to.equal(60)
+        expect(await run(seed), `seed ${seed}`).to.deep.equal(got)
+      }
+    })
+  })
+
+  it('takes a crashed member out without a drain; its calls fail from then on', async () => {
+    const first = await fixture.join('g')
+    const second = await fixture.join('g')
+    fixture.bus.crash(first.source)
+    expect(second.assignments.at(-1)).to.equal('0 1')
+    const error = await first.source.commit(TOPIC, 0, { offset: 5, metadata: '' }).catch((e) => e)
+    expect(error).to.include({ code: 'partition_lost' })
+    expect(await second.source.committed(TOPIC, 0)).to.equal(null)
+  })
+
+  it('gives every group a new assignment at a rebalance, and what was not committed again', async () => {
+    const member = await fixture.join('g', async () => {})
+    await fixture.append(0, 'a')
+    await fixture.bus.settle()
+    fixture.bus.rebalance()
+    await fixture.bus.settle()
+    expect(member.got).to.deep.equal(['0:0', '0:0'])
+    expect(member.assignments).to.deep.equal(['0 1', '0 1'])
+  })
+
+  it('tells a handler that a rebalance has overtaken it', async () => {
+    const stale: boolean[] = []
+    const source = fixture.bus.source('g', [TOPIC])
+    await source.run({
+      assigned: () => {},
+      async batch(_batch, delivery) {
+        stale.push(delivery.isStale())
+        if (stale.length === 1) fixture.bus.rebalance()
+        stale.push(delivery.isStale())
+      },
+      failed: () => {},
+    })
+    await fixture.append(0, 'a')
+    await fixture.bus.settle()
+    expect(stale).to.deep.equal([false, true, false, false])
+  })
+
+  it('refuses a topic or partition that is not there', async () => {
+    const sink = await fixture.bus.sink()
+    for (const [topic, partition] of [
+      ['none', 0],
+      [TOPIC, 2],
+    ] as const) {
+      const error = await sink.append(topic, partition, []).catch((fault) => fault)
+      expect(error).to.include({ code: 'topic_missing', retryable: false })
+    }
+  })
+})
