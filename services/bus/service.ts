@@ -90,7 +90,7 @@ export async function runMain<Shape extends z.ZodRawShape>(
     if (common.kafkaBrokers && !main.makesTopics) await requireTopics(platform.bus)
     const ended = Promise.withResolvers<unknown>()
     const service = await main.start(config, platform, createHealth(main.name), ended.resolve)
-    const healthServer = serveHealth(common.healthPort)
+    const healthServer = serveHealth(common.healthPort, ended.resolve)
     log(`${main.name}: running`)
     const failure = await Promise.race([ended.promise, signalled()])
     if (failure) log(`${main.name}: cannot go on: ${describe(failure)}`)
@@ -130,10 +130,11 @@ export function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
-function serveHealth(port: number) {
+function serveHealth(port: number, end: (failure: unknown) => void) {
   if (port === 0) return null
   const server = createServer((request, response) => {
     response.writeHead(request.url === '/healthz' ? 200 : 404).end()
   })
+  server.on('error', end)
   return server.listen(port)
 }
