@@ -19,6 +19,8 @@ export interface MemoryBusOptions {
   readonly automatic: boolean
   /** Records per partition that are kept although every group has committed past them. */
   readonly keepRecords?: number
+  /** Where offsets begin: files in a lake are named by them and outlive the process. */
+  readonly firstOffset?: number
 }
 
 /** A partitioned, ordered log with consumer groups in one process. */
@@ -46,7 +48,7 @@ export function crashed(): LensError {
 
 /** An empty bus. */
 export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
-  const { clock, automatic, keepRecords = KEEP_RECORDS } = options
+  const { clock, automatic, keepRecords = KEEP_RECORDS, firstOffset = 0 } = options
   const fault = options.fault ?? (() => 'go')
   const topics = new Map<string, MemoryLog[]>()
   const groups = new Map<string, MemoryGroup>()
@@ -153,7 +155,7 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       for (const { name, partitions } of fresh) {
         topics.set(
           name,
-          Array.from({ length: partitions }, () => ({ first: 0, records: [] })),
+          Array.from({ length: partitions }, () => ({ first: firstOffset, records: [] })),
         )
       }
       return fresh.map((spec) => spec.name)

@@ -28,7 +28,9 @@ export async function openPlatform(
   const clock = systemClock
   if (!kafkaBrokers) {
     const codec = await createCodec(createFileRegistry(readSchemas()), () => clock.monotonicMs())
-    return { bus: createMemoryBus({ clock, automatic: true }), codec, clock, log }
+    // A later run must not write over the files of this one.
+    const bus = createMemoryBus({ clock, automatic: true, firstOffset: clock.nowMs() })
+    return { bus, codec, clock, log }
   }
   if (!schemaRegistryUrl) {
     const message = 'with KAFKA_BROKERS, SCHEMA_REGISTRY_URL must name a schema registry too'

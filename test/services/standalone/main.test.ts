@@ -63,6 +63,16 @@ describe('standalone/main', function () {
     expect(Object.values(counts).reduce((sum, n) => sum + n, 0)).equal(sent)
   })
 
+  it('writes beside the files of an earlier run, not over them', async () => {
+    await exitCode(start('--duration', '2s', '--rate', '40').child)
+    await exitCode(start('--duration', '2s', '--rate', '40').child)
+    const connection = await (await DuckDBInstance.create()).connect()
+    const reader = await connection.runAndReadAll(
+      `SELECT count(DISTINCT source) AS runs FROM '${folder}/requests/**/*.parquet'`,
+    )
+    expect(reader.getRowObjectsJson()).deep.equal([{ runs: '2' }])
+  })
+
   it('drains and ends with 0 on Ctrl-C', async () => {
     const { child, output } = start()
     while (!output().includes('running')) await new Promise((resolve) => setTimeout(resolve, 50))
