@@ -15,7 +15,7 @@ export interface StageHealth {
   /** A counter of the stage's own, such as late or duplicate. */
   count(name: string, times: number): void
   /** A level of the stage's own, such as the watermark's delay. */
-  level(name: string, value: number): void
+  level(name: string, value: number, partition: number): void
   /** Totals so far by name, for a summary. */
   totals(): Readonly<Record<string, number>>
 }
@@ -61,7 +61,7 @@ export function createHealth(stage: string): StageHealth {
       events.add(times, { stage, name })
       sum(name, times)
     },
-    level: (name, value) => levels.record(value, { stage, name }),
+    level: (name, value, partition) => levels.record(value, { stage, name, partition }),
     totals: () => ({ ...totals }),
   }
 }

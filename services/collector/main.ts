@@ -2,12 +2,13 @@ import { TOPICS } from '../../schemas/topics.ts'
 import { runMain, serviceOptions } from '../bus/service.ts'
 import { startCollector } from './collector.ts'
 import { collectorConfig, usage } from './config.ts'
+import { reportCollector } from './report.ts'
 
 await runMain({
   name: 'collector',
   usage,
   options: collectorConfig.extend(serviceOptions),
-  async start(config, { bus, codec, log }) {
+  async start(config, { bus, codec, log }, health) {
     const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
     const { encode } = codec
     const collector = await startCollector({
@@ -18,6 +19,12 @@ await runMain({
       log,
     })
     log(`collector: ${collector.url} -> ${config.upstream}`)
-    return collector
+    const endReport = reportCollector(collector.stats, health)
+    return {
+      async stop() {
+        await collector.stop()
+        endReport()
+      },
+    }
   },
 })

@@ -27,7 +27,7 @@ const PART_MAX = 1_000
 /** Counters of one partition. */
 export interface StatisticsCounts {
   count(name: string, times: number): void
-  level(name: string, value: number): void
+  level(name: string, value: number, partition: number): void
 }
 
 /** What the next owner of the partition needs besides the log (design §4.3). */
@@ -153,8 +153,9 @@ export function createStatistics(
       if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
       const due = brokerMs - liveMs >= policy.liveEveryMs
       if (due) liveMs = brokerMs
-      counts.level('series', windows.seriesCount())
-      counts.level('watermark_delay_ms', brokerMs - windows.through())
+      counts.level('series', windows.seriesCount(), partition)
+      const delayMs = brokerMs - windows.through()
+      if (Number.isFinite(delayMs)) counts.level('watermark_delay_ms', delayMs, partition)
       const live = due ? windows.live() : []
       return inParts(AGGREGATES_LIVE, live[Symbol.iterator](), () => brokerMs)
     },

@@ -31,7 +31,8 @@ const SLICES_MAX = 20_000
 /** Counters of one partition. */
 export interface WindowingCounts {
   folded(seriesFolded: number): void
-  watermark(partition: number, watermarkMs: number): void
+  /** How far event time lags behind the append of the last record. */
+  watermarkDelay(delayMs: number, partition: number): void
 }
 
 /**
@@ -106,7 +107,7 @@ export function createWindowing(
       outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })
     }
     counts.folded(fold.seriesFolded())
-    counts.watermark(partition, watermark)
+    if (records > 0) counts.watermarkDelay(lastAppendMs - watermark, partition)
     fold = createFold(policy)
     from = next
     records = 0

@@ -24,7 +24,8 @@ export function windowingStage(
   }
   const counts = {
     folded: (times: number) => health.count('series_folded', times),
-    watermark: (_partition: number, ms: number) => health.level('watermark_ms', ms),
+    watermarkDelay: (ms: number, partition: number) =>
+      health.level('watermark_delay_ms', ms, partition),
   }
   return {
     name: 'windowing',

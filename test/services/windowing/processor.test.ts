@@ -16,7 +16,7 @@ const POLICY = {
   cutMarginMs: 2_000,
 }
 const partitions = Object.fromEntries(TOPICS.map(({ name }) => [name, 2]))
-const counts = { folded: () => {}, watermark: () => {} }
+const counts = { folded: () => {}, watermarkDelay: () => {} }
 
 function start(committed: { offset: number; metadata: string } | null = null): Processor {
   const at = { topic: RESOURCE_SAMPLES, partition: 1, committed, firstOffset: 0 }

@@ -1,0 +1,31 @@
+import type { StageHealth } from '../bus/health.ts'
+import type { CollectorStats } from './collector.ts'
+
+/** Every record of the queue is sent, dropped for a reason, unknown or still queued. */
+function countsOf({ queue, proxy }: CollectorStats): Record<string, number> {
+  const dropped = Object.entries(queue.dropped).map(([reason, n]) => [`dropped_${reason}`, n])
+  const faults = Object.entries(proxy.faults).map(([reason, n]) => [`fault_${reason}`, n])
+  const { sent, unknown } = queue
+  const { requests, measured } = proxy
+  return { sent, unknown, requests, measured, ...Object.fromEntries([...dropped, ...faults]) }
+}
+
+const REPORT_MS = 5_000
+
+/** Hands the collector's counts to its health every few seconds; returns what ends that. */
+export function reportCollector(stats: () => CollectorStats, health: StageHealth): () => void {
+  let told: Record<string, number> = {}
+  function report(): void {
+    const current = stats()
+    const now = countsOf(current)
+    for (const [name, value] of Object.entries(now)) health.count(name, value - (told[name] ?? 0))
+    health.level('queued', current.queue.queued, 0)
+    health.level('open_requests', current.proxy.open, 0)
+    told = now
+  }
+  const timer = setInterval(report, REPORT_MS)
+  return () => {
+    clearInterval(timer)
+    report()
+  }
+}
