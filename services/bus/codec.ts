@@ -37,7 +37,7 @@ export interface Codec {
 export const HEADER_BYTES = 5
 
 /** A larger value is a dead letter: no record of ours comes near it. */
-export const VALUE_BYTES_MAX = 1024 * 1024
+const VALUE_BYTES_MAX = 1024 * 1024
 
 const UNKNOWN_ID_MS = 30_000
 const UNKNOWN_IDS_MAX = 1_000

@@ -1,5 +1,6 @@
+import type { Random } from '../core/random.ts'
 import type { EngineModel } from './models.ts'
-import { logNormal, type Random } from './random.ts'
+import { logNormal } from './random.ts'
 
 /** What a model was doing when the request came. */
 export interface Load {

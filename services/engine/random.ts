@@ -1,22 +1,10 @@
-/** Draws the next number, evenly spread over [0, 1). */
-export type Random = () => number
+import type { Random } from '../core/random.ts'
 
 /** A log-normal distribution, named by what people can read off a chart. */
 export interface LogNormal {
   readonly median: number
   /** Standard deviation of the logarithm; 0 makes every draw the median. */
   readonly sigma: number
-}
-
-/** A mulberry32 generator: 32 bits of state, good enough for latencies, the same everywhere. */
-export function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let bits = Math.imul(state ^ (state >>> 15), state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /**

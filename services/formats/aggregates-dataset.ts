@@ -1,6 +1,7 @@
 import type { Aggregate, Distribution } from '../../schemas/records.ts'
 import { AGGREGATES } from '../../schemas/topics.ts'
 import { MEASURES } from '../core/measure/measures.ts'
+import { METRIC_STATS } from '../core/triggers/rule.ts'
 import { type Column, type Dataset, optional, required, SOURCE_COLUMNS } from './column.ts'
 import { sortedJson } from './sorted-json.ts'
 
@@ -12,18 +13,7 @@ export function groupingOf(series: Readonly<Record<string, string>>): string {
   return Object.keys(series).sort().join(',')
 }
 
-const STATISTICS = [
-  'sum',
-  'min',
-  'max',
-  'mean',
-  'stddev',
-  'p50',
-  'p90',
-  'p95',
-  'p99',
-  'p999',
-] as const
+const STATISTICS = ['sum', ...METRIC_STATS] as const
 
 /** A measure without an observation is null in all but its count, which is null when absent. */
 function measureColumns(name: string): readonly Column<Aggregate>[] {

@@ -1,5 +1,6 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import { assert } from '../core/errors.ts'
+import { createRandom } from '../core/random.ts'
 
 export interface LoadOptions {
   /** Base address of an OpenAI-compatible server, http only. */
@@ -66,7 +67,7 @@ export function startLoad(options: LoadOptions): {
   const target = new URL('v1/chat/completions', `${options.url.replace(/\/$/, '')}/`)
   assert(target.protocol === 'http:', 'a load goes to an http address')
   const agent = new Agent({ keepAlive: true })
-  const random = createDraws(options.seed)
+  const random = createRandom(options.seed)
   const runId = Date.now().toString(36)
   const counts = { sent: 0, ok: 0, errors: 0, cancelled: 0, skipped: 0 }
   const errorsByType: Record<string, number> = {}
@@ -201,15 +202,4 @@ function weighted(models: LoadOptions['models'], draw: number): string {
     if (left < 0) return name
   }
   return models.at(-1)!.name
-}
-
-/** A mulberry32 generator. */
-function createDraws(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let bits = Math.imul(state ^ (state >>> 15), state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
-  }
 }

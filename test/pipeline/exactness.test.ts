@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Fault, Step } from '../../services/bus/memory.ts'
-import { createRandom } from '../random.ts'
+import { createRandom } from '../../services/core/random.ts'
 import { NOON_MS, NOON_US } from '../records.ts'
 import { createPipeline, type Pipeline } from './harness.ts'
 import { differences, latest, recompute } from './oracle.ts'

@@ -1,6 +1,6 @@
 /** Seeded traffic for pipeline tests: requests of several records, out of order and late. */
 import type { TokenEvents } from '../../schemas/records.ts'
-import { createRandom } from '../random.ts'
+import { createRandom } from '../../services/core/random.ts'
 import { requestEnd, tokenEvents } from '../records.ts'
 
 export interface TrafficOptions {

@@ -25,7 +25,7 @@ function namesIn(file: string): string[] {
 }
 
 describe('schemas/records', () => {
-  it('are what infra/generate/records.ts makes of the schemas; if not, run npm run generate', () => {
+  it('are what npm run generate makes of the schemas', () => {
     expect(readFileSync(`${SCHEMAS}records.ts`, 'utf8')).to.equal(generateRecords(AVRO))
   })
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import type { Fault, Step } from '../../../services/bus/memory.ts'
-import { createRandom } from '../../random.ts'
+import { createRandom } from '../../../services/core/random.ts'
 import { createMemoryFixture, type MemoryFixture, TOPIC } from './memory-fixture.ts'
 
 const MANY = 600

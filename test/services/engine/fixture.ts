@@ -1,9 +1,10 @@
 import { loadConfig } from '../../../services/bus/config.ts'
+import { createRandom } from '../../../services/core/random.ts'
 import { engineConfig } from '../../../services/engine/config.ts'
 import { startEngine } from '../../../services/engine/main.ts'
 import type { EngineModel } from '../../../services/engine/models.ts'
 import { type Plan, planRequest } from '../../../services/engine/plan.ts'
-import { createRandom, mixSeed } from '../../../services/engine/random.ts'
+import { mixSeed } from '../../../services/engine/random.ts'
 import type { TruthRecord } from '../../../services/engine/truth.ts'
 
 export const SEED = 7

@@ -1,8 +1,9 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { createRandom } from '../../../services/core/random.ts'
 import { defaultModels } from '../../../services/engine/models.ts'
 import { plannedDurationUs, plannedTokens, planRequest } from '../../../services/engine/plan.ts'
-import { createRandom, mixSeed } from '../../../services/engine/random.ts'
+import { mixSeed } from '../../../services/engine/random.ts'
 import { faultyModel, planOf, quickModel } from './fixture.ts'
 
 const idle = { running: 0, waiting: 0 }

@@ -61,7 +61,8 @@ describe('standalone/table', () => {
 
   it('tells an event in the units of a person', () => {
     expect(describeEvent(EVENT)).equal(
-      '12:01:00 firing   e2e-p95-high model=m: e2e_us.p95 317 ms (limit 100 ms), requests.rate 9.667/s (limit 10/s)',
+      '12:01:00 firing   e2e-p95-high model=m: e2e_us.p95 317 ms (limit 100 ms), ' +
+        'requests.rate 9.667/s (limit 10/s)',
     )
   })
 

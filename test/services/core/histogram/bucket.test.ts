@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { bucketIndex, bucketMiddle, SCALE } from '../../../../services/core/histogram/bucket.ts'
-import { createRandom } from '../../../random.ts'
+import { createRandom } from '../../../../services/core/random.ts'
 
 const VALUE_MAX = 2 ** 40
 /** Half a bucket of scale 6: how far the middle may lie from a value in the bucket. */

@@ -9,7 +9,7 @@ import {
   createDistribution,
   quantile,
 } from '../../../../services/core/histogram/distribution.ts'
-import { createRandom } from '../../../random.ts'
+import { createRandom } from '../../../../services/core/random.ts'
 import { exactQuantile } from './observations.ts'
 
 interface Digest {

@@ -1,12 +1,15 @@
 import { expect } from 'chai'
 import { distributionResult } from '../../../../services/core/histogram/distribution.ts'
 import { MEASURES } from '../../../../services/core/measure/measures.ts'
+import { addReading } from '../../../../services/core/windows/gauge.ts'
 import {
   addErrors,
   aggregateResult,
   createAggregate,
   ERROR_TYPES_MAX,
   encodeSlice,
+  GAUGES_MAX,
+  gaugeOf,
   mergeAggregate,
   mergeSlice,
 } from '../../../../services/core/windows/slice.ts'
@@ -126,5 +129,32 @@ describe('core/windows/slice: classes of errors', () => {
     expect(total(target.errorsByType.values())).to.equal(3 * ERROR_TYPES_MAX + 2)
     expect(target.errorsByType.get('class-40')).to.equal(2)
     expect(target.errorsByType.get('other')).to.equal(32 + ERROR_TYPES_MAX + 2)
+  })
+})
+
+describe('core/windows/slice: gauges', () => {
+  it('tells as many gauges apart as the limit, and takes the rest as other', () => {
+    const aggregate = createAggregate()
+    for (let i = 0; i < GAUGES_MAX + 5; i++) addReading(gaugeOf(aggregate, `gauge-${i}`), i, i)
+    addReading(gaugeOf(aggregate, 'gauge-0'), 7, 1)
+    const { gauges } = aggregateResult(WINDOW, aggregate)
+    expect(Object.keys(gauges)).to.have.length(GAUGES_MAX + 1)
+    expect([gauges['gauge-0']!.count, gauges[`gauge-${GAUGES_MAX - 1}`]!.count]).to.deep.equal([
+      2, 1,
+    ])
+    expect(gauges.other).to.deep.include({ count: 5, min: GAUGES_MAX, max: GAUGES_MAX + 4 })
+  })
+
+  it('loses no reading when aggregates with different gauges are merged', () => {
+    const parts = ['a', 'b'].map((prefix) => {
+      const part = createAggregate()
+      for (let i = 0; i < GAUGES_MAX; i++) addReading(gaugeOf(part, `${prefix}-${i}`), 1, 1)
+      return part
+    })
+    const target = createAggregate()
+    for (const part of parts) mergeAggregate(target, part)
+    mergeSlice(target, encodeSlice(0, parts[1]!))
+    expect(target.gauges.size).to.equal(GAUGES_MAX + 1)
+    expect(target.gauges.get('other')!.count).to.equal(2 * GAUGES_MAX)
   })
 })

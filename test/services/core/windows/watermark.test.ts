@@ -10,18 +10,29 @@ import {
 const UNKNOWN = Number.NEGATIVE_INFINITY
 const TOPICS = ['a', 'b'] as const
 
-/** Reports of partitions of two topics: what each gives as the merged watermark. */
-function merged(
-  expected: readonly string[],
-  ...reports: readonly (readonly [string, number, number, number])[]
-): number[] {
+/** Topic, partition, partitions, watermark, and event watermark, unless that is the same. */
+type Report = readonly [string, number, number, number, number?]
+
+/** Both merged watermarks after each report. */
+function states(expected: readonly string[], reports: readonly Report[]) {
   const state = createWatermarks(expected)
-  return reports.map(([topic, partition, partitions, watermark]) =>
-    reportWatermark(state, { topic, partition, partitions, watermark }),
-  )
+  return reports.map(([topic, partition, partitions, watermark, eventWatermark = watermark]) => {
+    reportWatermark(state, { topic, partition, partitions, watermark, eventWatermark })
+    return { closed: state.closed, late: state.late }
+  })
 }
 
-describe('core/windows/watermark', () => {
+/** The watermark that closes windows, after each report. */
+function merged(expected: readonly string[], ...reports: readonly Report[]): number[] {
+  return states(expected, reports).map(({ closed }) => closed)
+}
+
+/** The watermark that makes data too late, after each report. */
+function late(...reports: readonly Report[]): number[] {
+  return states(['a'], reports).map((state) => state.late)
+}
+
+describe('core/windows/watermark: closing', () => {
   it('of one partition never falls', () => {
     expect(advanceWatermark(10, 20)).to.equal(20)
     expect(advanceWatermark(20, 10)).to.equal(20)
@@ -87,26 +98,59 @@ describe('core/windows/watermark', () => {
       60,
     ])
   })
+})
 
-  it('is the greatest minimum so far of what the partitions have promised', () => {
-    const anyReport = fc.tuple(
-      fc.constantFrom(...TOPICS),
-      fc.nat(2),
-      fc.integer({ min: -1, max: 99 }),
+describe('core/windows/watermark: lateness', () => {
+  it('is that of closing while there are events', () => {
+    expect(late(['a', 0, 2, 50], ['a', 1, 2, 40], ['a', 1, 2, 90])).to.deep.equal([UNKNOWN, 40, 50])
+  })
+
+  it('stays at the latest event anywhere while idle partitions follow the clock', () => {
+    expect(
+      late(['a', 0, 2, 50], ['a', 1, 2, 70, 30], ['a', 0, 2, 90, 50], ['a', 1, 2, 99, 30]),
+    ).to.deep.equal([UNKNOWN, 50, 50, 50])
+  })
+
+  it('does not begin before the first event: nothing is late after a silence', () => {
+    expect(
+      late(['a', 0, 1, 50, NO_WATERMARK], ['a', 0, 1, 90, NO_WATERMARK], ['a', 0, 1, 90, 20]),
+    ).to.deep.equal([UNKNOWN, UNKNOWN, 20])
+  })
+
+  it('does not go ahead of closing for the events of one partition', () => {
+    expect(late(['a', 0, 2, 900], ['a', 1, 2, 50], ['a', 0, 2, 950])).to.deep.equal([
+      UNKNOWN,
+      50,
+      50,
+    ])
+  })
+
+  it('never falls when a partition comes back with less', () => {
+    expect(late(['a', 0, 1, 50], ['a', 0, 1, 60, 20], ['a', 0, 1, 20, NO_WATERMARK])).to.deep.equal(
+      [50, 50, 50],
     )
+  })
+})
+
+describe('core/windows/watermark: any reports', () => {
+  it('close by the greatest minimum so far, and make late by the latest event at most', () => {
+    const anyMs = fc.integer({ min: NO_WATERMARK, max: 99 })
+    const anyReport = fc.tuple(fc.constantFrom(...TOPICS), fc.nat(2), anyMs, anyMs)
     fc.assert(
       fc.property(fc.array(anyReport, { maxLength: 60 }), (reports) => {
         const state = createWatermarks(TOPICS)
         const greatest = new Map<string, number>()
-        let want = UNKNOWN
-        for (const [topic, partition, watermark] of reports) {
+        let want = { closed: UNKNOWN, late: UNKNOWN }
+        let latest = UNKNOWN
+        for (const [topic, partition, watermark, eventWatermark] of reports) {
           const key = `${topic}-${partition}`
-          if (watermark >= 0) {
-            greatest.set(key, Math.max(greatest.get(key) ?? 0, watermark))
-          }
-          if (greatest.size === 6) want = Math.max(want, Math.min(...greatest.values()))
-          const got = reportWatermark(state, { topic, partition, partitions: 3, watermark })
-          expect(got).to.equal(want)
+          if (watermark >= 0) greatest.set(key, Math.max(greatest.get(key) ?? 0, watermark))
+          if (eventWatermark >= 0) latest = Math.max(latest, eventWatermark)
+          const least = greatest.size === 6 ? Math.min(...greatest.values()) : UNKNOWN
+          const closed = Math.max(want.closed, least)
+          want = { closed, late: Math.max(want.late, Math.min(closed, latest)) }
+          reportWatermark(state, { topic, partition, partitions: 3, watermark, eventWatermark })
+          expect({ closed: state.closed, late: state.late }).to.deep.equal(want)
         }
       }),
       { numRuns: 500 },
