@@ -204,6 +204,8 @@ export interface RuleEpisode {
   readonly evaluated_through: number
   /** Window end at which the condition first held in this episode; 0 when it does not hold. */
   readonly since: number
+  /** For how long it has held since then, windows without an answer left out. */
+  readonly held_ms: number
   /** Window end of the last firing, from which the cooldown runs; 0 for never. */
   readonly fired_at: number
 }

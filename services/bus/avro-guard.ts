@@ -98,13 +98,15 @@ function blocks(item: Step): Step {
     while (!cursor.fault) {
       let count = readLong(cursor)
       if (count === 0 || cursor.fault) return
-      if (count < 0) {
-        count = -count
-        readLong(cursor)
-      }
+      const isSized = count < 0
+      if (isSized) count = -count
+      const size = isSized ? readLong(cursor) : 0
+      const start = cursor.at
       // Every item takes at least a byte, or there would be no bound on work per byte.
       if (count > cursor.bytes.length - cursor.at) cursor.fault ??= 'truncated'
       for (let i = 0; i < count && !cursor.fault; i++) item(cursor)
+      // A reader that leaves the field out jumps by the size, to wherever it says.
+      if (isSized && cursor.at - start !== size) cursor.fault ??= 'invalid_value'
     }
   }
 }
@@ -117,26 +119,23 @@ function skip(cursor: Cursor, bytes: number): void {
 
 /** A zigzag varint; a value beyond 2^53 is a fault, since no field of ours may hold one. */
 function readLong(cursor: Cursor): number {
-  let value = 0
-  let scale = 1
-  for (;;) {
-    const byte = cursor.bytes[cursor.at]
-    if (byte === undefined) {
-      cursor.fault ??= 'truncated'
-      return 0
-    }
-    cursor.at++
-    value += (byte & 0x7f) * scale
-    if (byte < 0x80) break
-    scale *= 128
-    if (scale > 2 ** 56) {
-      cursor.fault ??= 'invalid_value'
-      return 0
-    }
+  const first = cursor.bytes[cursor.at++]
+  if (first === undefined) return refuse(cursor, 'truncated')
+  // Without its lowest bit, the sign, the value fits a double exactly.
+  let magnitude = (first & 0x7f) >>> 1
+  let scale = 64
+  for (let byte = first; byte >= 0x80; scale *= 128) {
+    const next = cursor.bytes[cursor.at++]
+    if (next === undefined) return refuse(cursor, 'truncated')
+    magnitude += (next & 0x7f) * scale
+    if (scale > 2 ** 56) return refuse(cursor, 'invalid_value')
+    byte = next
   }
-  if (value > 2 * Number.MAX_SAFE_INTEGER) {
-    cursor.fault ??= 'invalid_value'
-    return 0
-  }
-  return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  if (magnitude > Number.MAX_SAFE_INTEGER) return refuse(cursor, 'invalid_value')
+  return first & 1 ? -magnitude - 1 : magnitude
+}
+
+function refuse(cursor: Cursor, reason: DeadLetterReason): number {
+  cursor.fault ??= reason
+  return 0
 }

@@ -9,8 +9,9 @@ export interface AvroReader {
   position(): number
   fault(): DeadLetterReason | null
   atEnd(): boolean
-  /** An int or a long. */
   readonly long: () => number
+  /** A long that must fit 32 bits. */
+  readonly int: () => number
   double(): number
   string(): string
   strings(): string[]
@@ -36,6 +37,8 @@ export function createAvroReader(): AvroReader {
   let failed: DeadLetterReason | null = null
   let count = 0
   let sum = 0
+  // Where the block that is being read says that it ends; no array here holds another.
+  let blockEnd = -1
 
   function fail(reason: DeadLetterReason): number {
     failed ??= reason
@@ -51,28 +54,37 @@ export function createAvroReader(): AvroReader {
       at++
       return (first >>> 1) ^ -(first & 1)
     }
-    let value = first & 0x7f
-    let scale = 128
+    // Without its lowest bit, the sign, the value fits a double exactly.
+    let magnitude = (first & 0x7f) >>> 1
+    let scale = 64
     for (let i = 1; i <= LONG_BYTES_MAX; i++) {
       const byte = bytes[at + i]
       if (byte === undefined) return fail('truncated')
-      value += (byte & 0x7f) * scale
+      magnitude += (byte & 0x7f) * scale
       if (byte < 0x80) {
-        if (value > 2 * Number.MAX_SAFE_INTEGER) return fail('invalid_value')
+        if (magnitude > Number.MAX_SAFE_INTEGER) return fail('invalid_value')
         at += i + 1
-        return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+        return first & 1 ? -magnitude - 1 : magnitude
       }
       scale *= 128
     }
     return fail('invalid_value')
   }
 
+  function int(): number {
+    const value = long()
+    return value > INT_MAX || value < -INT_MAX ? fail('invalid_value') : value
+  }
+
   /** The next block's item count; 0 at the end of an array or map. */
   function block(): number {
+    if (blockEnd >= 0 && at !== blockEnd) return fail('invalid_value')
+    blockEnd = -1
     let items = long()
     if (items < 0) {
       items = -items
-      long()
+      const size = long()
+      blockEnd = at + size
     }
     return items > bytes.length - at ? fail('truncated') : items
   }
@@ -101,15 +113,16 @@ export function createAvroReader(): AvroReader {
       view = Buffer.from(input.buffer, input.byteOffset, input.length)
       at = start
       failed = null
+      blockEnd = -1
     },
     position: () => at,
     fault: () => failed,
     atEnd: () => at === bytes.length,
     long,
+    int,
     double() {
-      if (bytes.length - at < 8) return fail('truncated')
       at += 8
-      return view.readDoubleLE(at - 8)
+      return at > bytes.length ? fail('truncated') : view.readDoubleLE(at - 8)
     },
     string,
     strings() {
@@ -140,8 +153,7 @@ export function createAvroReader(): AvroReader {
           target = grown
         }
         for (let i = 0; i < items; i++) {
-          const value = long()
-          if (value > INT_MAX || value < -INT_MAX) fail('invalid_value')
+          const value = int()
           target[count++] = value
           sum += value
         }

@@ -19,7 +19,7 @@ export type Decoder = (bytes: Uint8Array | null, appendMs: number) => DecodeResu
 export interface WriterReader {
   /** The writer's schema is our own, byte for byte. */
   readonly same: boolean
-  read(bytes: Buffer): DecodeResult
+  read(bytes: Uint8Array): DecodeResult
 }
 
 /** Avro in the Confluent wire format: a zero byte, the schema id in four bytes, the record. */
@@ -84,7 +84,7 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
     readerOf,
     decoder: (topic) => (bytes) => {
       const reader = readerOf(topic, bytes)
-      return typeof reader === 'string' ? bad(reader) : reader.read(bytes as Buffer)
+      return typeof reader === 'string' ? bad(reader) : reader.read(bytes!)
     },
     async prepare(topic, values) {
       const known = readers.get(topic)!
@@ -128,8 +128,9 @@ function createReader(own: Type, writer: Type, text: string): WriterReader {
     read(bytes) {
       const fault = guard(bytes, HEADER_BYTES)
       if (fault) return bad(fault)
+      const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
       try {
-        const { value, offset } = own.decode(bytes, HEADER_BYTES, resolver)
+        const { value, offset } = own.decode(buffer, HEADER_BYTES, resolver)
         return offset < 0 ? bad('truncated') : { value, bad: null }
       } catch {
         return bad('invalid_value')

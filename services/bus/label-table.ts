@@ -17,7 +17,7 @@ interface Entry {
 
 /** What is kept; after that the table starts again from nothing. */
 const LABEL_SETS_MAX = 65_536
-const CHARACTERS_MAX = 32 * 1024 * 1024
+const BYTES_MAX = 32 * 1024 * 1024
 
 const EMPTY: Labels = Object.freeze({
   model: '',
@@ -28,12 +28,26 @@ const EMPTY: Labels = Object.freeze({
   attributes: Object.freeze({}),
 })
 
+const NOTHING: readonly Entry[] = []
+
 /** An empty table. */
 export function createLabelTable(): LabelTable {
   const byHash = new Map<number, Entry[]>()
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
-  let characters = 0
+  let entries = 0
+  let held = 0
+
+  /** Makes room: one set of labels can be written in many ways, each an entry of its own. */
+  function account(size: number): void {
+    entries += 1
+    held += size
+    if (entries <= LABEL_SETS_MAX && held <= BYTES_MAX) return
+    byText.clear()
+    byHash.clear()
+    entries = 1
+    held = size
+  }
 
   function intern(labels: Labels): Labels {
     const { model, endpoint, region, tenant, provider } = labels
@@ -42,12 +56,6 @@ export function createLabelTable(): LabelTable {
     const text = JSON.stringify(own)
     const known = byText.get(text)
     if (known) return known
-    characters += text.length
-    if (byText.size >= LABEL_SETS_MAX || characters > CHARACTERS_MAX) {
-      byText.clear()
-      byHash.clear()
-      characters = text.length
-    }
     const frozen = Object.freeze(own)
     byText.set(text, frozen)
     return frozen
@@ -72,15 +80,17 @@ export function createLabelTable(): LabelTable {
 
   return {
     empty: EMPTY,
-    intern,
+    intern(labels) {
+      account(JSON.stringify(labels).length)
+      return intern(labels)
+    },
     lookUp(bytes, from, to) {
       const hash = hashBytes(bytes, from, to)
-      const entries = byHash.get(hash)
-      if (entries) {
-        for (let i = 0; i < entries.length; i++) {
-          if (equal(entries[i]!.bytes, bytes, from, to)) return entries[i]!.labels
-        }
+      const known = byHash.get(hash) ?? NOTHING
+      for (let i = 0; i < known.length; i++) {
+        if (equal(known[i]!.bytes, bytes, from, to)) return known[i]!.labels
       }
+      account(to - from)
       const labels = intern(read(bytes, from, to))
       const entry = { bytes: Uint8Array.prototype.slice.call(bytes, from, to), labels }
       const bucket = byHash.get(hash)

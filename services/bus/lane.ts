@@ -46,13 +46,24 @@ export function createLane<Effect>(
   let wakeMs = Number.NEGATIVE_INFINITY
   let gone = false
   // Work of one partition never overlaps.
-  const inOrder = createOrder(() => gone || parts.isStopped(), fail)
+  const inOrder = createOrder(() => gone || parts.isStopped(), onError)
   const ready = inOrder(begin)
   ready.catch(() => {})
 
+  /** When the partition is no longer ours, its new owner will do the work again. */
+  function onError(error: unknown): void {
+    gone = (error as LensError).code === 'partition_lost'
+    if (gone) parts.log(`${spec.name}: ${topic}-${partition}: ${(error as Error).message}`)
+    else fail(error)
+  }
+
   async function begin(): Promise<void> {
-    const last = await retrying(() => source.committed(topic, partition), parts)
+    const stored = await retrying(() => source.committed(topic, partition), parts)
     const range = (await retrying(() => parts.bus.offsets(topic), parts))[partition]!
+    // A commit beyond the log's end is of a topic that was deleted and made anew since.
+    const isOfAnother = stored !== null && stored.offset > range.end
+    if (isOfAnother) parts.log(`${spec.name}: ${topic}-${partition} was made anew: from its start`)
+    const last = isOfAnother ? null : stored
     const assignment: Assignment = {
       topic,
       partition,
@@ -64,10 +75,11 @@ export function createLane<Effect>(
     if (gone) return
     processor = spec.create(assignment)
     const start = processor.startOffset ?? range.first
-    if (start < range.first) health.missing(range.first - start)
+    const lost = isOfAnother ? stored.offset - range.end : range.first - start
+    if (lost > 0) health.missing(lost)
     position = Math.max(start, range.first)
     committed = last?.offset ?? range.first
-    if (position !== last?.offset) source.seek(topic, partition, position)
+    if (position !== stored?.offset) source.seek(topic, partition, position)
   }
 
   async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {
@@ -111,17 +123,10 @@ export function createLane<Effect>(
     return { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() }
   }
 
-  /** When the partition is no longer ours, its new owner will do this work again. */
   async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
-    try {
-      await retrying(() => source.commit(topic, partition, to), how)
-      committed = to.offset
-      firstUncommittedMs = null
-    } catch (error) {
-      if ((error as LensError).code !== 'partition_lost') throw error
-      parts.log(`${spec.name}: ${(error as Error).message}`)
-      gone = true
-    }
+    await retrying(() => source.commit(topic, partition, to), how)
+    committed = to.offset
+    firstUncommittedMs = null
   }
 
   return {

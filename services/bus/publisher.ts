@@ -37,7 +37,7 @@ const APPEND_BYTES_MAX = 768 * 1024
 /** A publisher with a sink of its own, opened at the first use. */
 export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Publisher {
   let sink: Promise<Sink> | null = null
-  let counts: Promise<Readonly<Record<string, number>>> | null = null
+  let counts: Readonly<Record<string, number>> | null = null
 
   function opened(): Promise<Sink> {
     sink ??= bus.sink().catch((error) => {
@@ -87,8 +87,8 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
   return {
     publish,
     async deadLetters(stage, bad, how) {
-      counts ??= bus.partitionCounts([DEAD_LETTERS])
-      const partitions = (await counts)[DEAD_LETTERS]!
+      counts ??= await retrying(() => bus.partitionCounts([DEAD_LETTERS]), how)
+      const partitions = counts[DEAD_LETTERS]!
       await publish(
         bad.map((record) => deadLetter(stage, record, partitions)),
         how,

@@ -26,8 +26,18 @@ export async function retrying<T>(work: () => Promise<T>, around: RetrySurroundi
       if (!again || around.isStopped()) throw error
       around.log(`waiting ${waitMs} ms: ${(error as Error).message}`)
       await around.clock.sleep(waitMs)
-      await around.heartbeat?.()
+      await beat(around)
     }
+  }
+}
+
+/** A member whose heartbeat is refused has lost its partitions, as far as it can know. */
+async function beat({ heartbeat }: RetrySurroundings): Promise<void> {
+  try {
+    await heartbeat?.()
+  } catch (cause) {
+    const message = `the group has given this member up: ${(cause as Error).message}`
+    throw new LensError('partition_lost', message, { cause })
   }
 }
 

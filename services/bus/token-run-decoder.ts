@@ -1,6 +1,7 @@
 import type { RequestEnd, Status, TokenEvents } from '../../schemas/records.ts'
 import type { DeadLetterReason } from '../core/dead-letter.ts'
 import { VALUE_MAX } from '../core/histogram/distribution.ts'
+import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs } from '../core/windows/fold.ts'
 import { type AvroReader, createAvroReader } from './avro-reader.ts'
@@ -36,7 +37,7 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
     if (typeof writer === 'string') result.bad = writer
     else if (writer.same) result.bad = readRun(reader, bytes!, run, labels)
     else {
-      const { value, bad } = writer.read(bytes as Buffer)
+      const { value, bad } = writer.read(bytes!)
       result.bad = bad ?? fillRun(run, value as TokenEvents, labels)
     }
     result.bad ??= runFault(run)
@@ -76,7 +77,7 @@ function readRun(
   reader.skipStringMap()
   const to = reader.position()
   run.startedAtUs = reader.long()
-  run.firstChunk = reader.long()
+  run.firstChunk = reader.int()
   run.elapsedUs = reader.long()
   run.gapsUs = reader.ints(run.gapsUs)
   run.chunks = reader.itemCount()
@@ -96,22 +97,22 @@ function readRun(
 }
 
 function readEnd(reader: AvroReader): RequestEnd {
-  const long = reader.long
-  const optional = () => (reader.branch(2) === 1 ? long() : null)
+  const { long, int } = reader
+  const optional = (read: () => number) => (reader.branch(2) === 1 ? read() : null)
   return {
     status: STATUSES[reader.branch(STATUSES.length)]!,
     error_type: reader.string(),
     finish_reason: reader.string(),
     duration_us: long(),
-    ttft_us: optional(),
-    first_chunk_tokens: long(),
-    chunks: long(),
-    intended_at: optional(),
-    input_tokens: optional(),
-    output_tokens: optional(),
-    cached_tokens: optional(),
-    reasoning_tokens: optional(),
-    attempts: long(),
+    ttft_us: optional(long),
+    first_chunk_tokens: int(),
+    chunks: int(),
+    intended_at: optional(long),
+    input_tokens: optional(int),
+    output_tokens: optional(int),
+    cached_tokens: optional(int),
+    reasoning_tokens: optional(int),
+    attempts: int(),
     cost_usd: reader.branch(2) === 1 ? reader.double() : null,
     security:
       reader.branch(2) === 1
@@ -120,8 +121,8 @@ function readEnd(reader: AvroReader): RequestEnd {
     speculative:
       reader.branch(2) === 1
         ? {
-            draft_tokens: long(),
-            accepted_tokens: long(),
+            draft_tokens: int(),
+            accepted_tokens: int(),
             draft_us: long(),
             round_trip_us: long(),
             verify_us: long(),
@@ -139,7 +140,8 @@ function fillRun(
 ): DeadLetterReason | null {
   const { gaps_us, tokens } = record
   if (tokens.length !== 0 && tokens.length !== gaps_us.length) return 'invalid_value'
-  run.labels = labels.intern(record)
+  if (JSON.stringify(labelsOf(record)).length > LABEL_BYTES_MAX) return 'invalid_value'
+  run.labels = labels.intern(labelsOf(record))
   run.startedAtUs = record.started_at
   run.firstChunk = record.first_chunk
   run.elapsedUs = record.elapsed_us
@@ -150,6 +152,10 @@ function fillRun(
   run.tokens = Int32Array.from(tokens)
   run.end = record.end
   return null
+}
+
+function labelsOf({ model, endpoint, region, tenant, provider, attributes }: TokenEvents): Labels {
+  return { model, endpoint, region, tenant, provider, attributes }
 }
 
 /** The limits within which a run can be counted. */

@@ -1,4 +1,4 @@
-import { isNode, LineCounter, parseDocument } from 'yaml'
+import { isNode, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { LensError } from '../core/errors.ts'
 import { MEASURES } from '../core/measure/measures.ts'
@@ -12,13 +12,15 @@ import {
 } from '../core/triggers/rule.ts'
 
 const DURATION_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 }
-const THRESHOLD_FACTORS: Readonly<Record<string, number>> = {
-  '': 1,
-  us: 1,
-  ms: 1_000,
-  s: 1_000_000,
-  '%': 0.01,
-  '/s': 1,
+
+/** Powers of ten, written behind the digits: 69% is 0.69, which 69 * 0.01 is not. */
+const THRESHOLD_EXPONENTS: Readonly<Record<string, number>> = {
+  '': 0,
+  us: 0,
+  ms: 3,
+  s: 6,
+  '%': -2,
+  '/s': 0,
 }
 
 const duration = z.union([z.string(), z.number()]).transform((text, context) => {
@@ -30,8 +32,9 @@ const duration = z.union([z.string(), z.number()]).transform((text, context) => 
 
 /** 100ms and 2s are times (kept in microseconds), 90% a share, 10/s a rate, 5 is 5. */
 const threshold = z.union([z.number(), z.string()]).transform((text, context) => {
-  const match = /^(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|\/s)?$/.exec(String(text))
-  if (match) return Number(match[1]) * THRESHOLD_FACTORS[match[2] ?? '']!
+  if (typeof text === 'number') return text
+  const match = /^(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|\/s)?$/.exec(text)
+  if (match) return Number(`${match[1]}e${THRESHOLD_EXPONENTS[match[2] ?? '']}`)
   context.addIssue(
     `${JSON.stringify(text)} is no threshold; write 100ms, 2s, 90%, 10/s or a number`,
   )
@@ -139,6 +142,8 @@ const file = z.strictObject({ rules: z.array(rule).min(1) }).superRefine(({ rule
   rules.forEach(({ name, groupBy, series }, i) => {
     if (names.has(name)) issue(context, ['rules', i, 'name'], `the name ${name} is taken`)
     names.add(name)
+    const twice = groupBy.findIndex((dimension, at) => groupBy.indexOf(dimension) !== at)
+    if (twice >= 0) issue(context, ['rules', i, 'groupBy', twice], 'the dimension is named twice')
     for (const dimension of Object.keys(series)) {
       if (groupBy.includes(dimension)) continue
       issue(context, ['rules', i, 'series', dimension], `${dimension} is not in groupBy`)
@@ -162,10 +167,21 @@ export function parseRules(text: string, name: string): readonly Rule[] {
     return `${name}:${line}: ${error.message.split('\n')[0]}`
   })
   if (syntax.length > 0) throw new LensError('rules_invalid', syntax.join('\n'))
+  visit(document, {
+    Alias(_key, node) {
+      if (node.resolve(document)) return
+      const { line } = lines.linePos(node.range![0])
+      const message = `${name}:${line}: the alias *${node.source} stands for nothing`
+      throw new LensError('rules_invalid', message)
+    },
+  })
   const parsed = file.safeParse(document.toJS())
   if (parsed.success) return Object.freeze(parsed.data.rules)
-  const faults = parsed.error.issues.map(({ path, message }) => {
-    const line = lineOf(document, path, lines)
+  const faults = parsed.error.issues.map((fault) => {
+    const { path, message } = fault
+    // An unknown key is named in the fault, not in its path.
+    const inner = fault.code === 'unrecognized_keys' ? [...path, fault.keys[0]!] : path
+    const line = lineOf(document, inner, lines)
     return `${name}:${line}: ${path.join('.') || 'the file'}: ${message}`
   })
   throw new LensError('rules_invalid', faults.join('\n'))

@@ -5,15 +5,23 @@ import { DEFAULT_GROUPINGS } from '../core/windows/series.ts'
 import { DEFAULT_SERIES_MAX } from './fold.ts'
 import { DEFAULT_RECORDS_MAX } from './processor.ts'
 
+const DIMENSION = /^[a-z_][\w.-]*$/i
+
 /** model,endpoint;model; means [model, endpoint], [model] and [] (the fleet). */
-export const groupings = z.string().transform((text) =>
-  text.split(';').map((part) =>
+export const groupings = z.string().transform((text, context) => {
+  const parts = text.split(';').map((part) =>
     part
       .split(',')
       .map((name) => name.trim())
       .filter((name) => name !== ''),
-  ),
-)
+  )
+  for (const part of parts) {
+    const bad = part.find((name, at) => !DIMENSION.test(name) || part.indexOf(name) !== at)
+    if (bad)
+      context.addIssue(`${JSON.stringify(bad)} is no dimension, or named twice in a grouping`)
+  }
+  return parts
+})
 
 const DEFAULT_TEXT = DEFAULT_GROUPINGS.map((grouping) => grouping.join(',')).join(';')
 

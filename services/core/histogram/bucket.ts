@@ -6,26 +6,27 @@
  */
 export const SCALE = 6
 const SUBBUCKETS = 64
-const MANTISSA_BITS = 40
+const MANTISSA_BITS = 52
 
-/** floor(2^(40 + k/64)) for k in 0..63, by binary search over integer powers: exact everywhere. */
-function thresholds(): Float64Array {
-  const table = new Float64Array(SUBBUCKETS)
-  for (let k = 0; k < SUBBUCKETS; k++) {
-    const limit = 1n << BigInt(MANTISSA_BITS * SUBBUCKETS + k)
-    let low = 1n << BigInt(MANTISSA_BITS)
-    let high = low * 2n
-    while (high - low > 1n) {
-      const middle = (low + high) / 2n
-      if (middle ** BigInt(SUBBUCKETS) <= limit) low = middle
-      else high = middle
-    }
-    table[k] = Number(low) / 2 ** MANTISSA_BITS
+/**
+ * 2^(numerator / denominator), for 0 <= numerator < denominator, rounded down to 52 bits by binary
+ * search over integer powers: exact everywhere, as Math.pow need not be.
+ */
+function root(numerator: number, denominator: number): number {
+  const limit = 1n << BigInt(MANTISSA_BITS * denominator + numerator)
+  let low = 1n << BigInt(MANTISSA_BITS)
+  let high = low * 2n
+  while (high - low > 1n) {
+    const middle = (low + high) / 2n
+    if (middle ** BigInt(denominator) <= limit) low = middle
+    else high = middle
   }
-  return table
+  return Number(low) / 2 ** MANTISSA_BITS
 }
 
-const THRESHOLDS = thresholds()
+const OCTAVE = Array.from({ length: SUBBUCKETS }, (_, k) => k)
+const THRESHOLDS = Float64Array.from(OCTAVE, (k) => root(k, SUBBUCKETS))
+const MIDDLES = Float64Array.from(OCTAVE, (k) => root(2 * k + 1, 2 * SUBBUCKETS))
 
 // A cell is the top 11 bits of the mantissa: it holds at most one threshold, so that the number of
 // thresholds below the cell, and one comparison, give the bucket.
@@ -45,7 +46,7 @@ const NEXT_THRESHOLD = Float64Array.from({ length: SUBBUCKETS + 1 }, (_, k) =>
 const FLOAT = new Float64Array(1)
 const BITS = new Uint32Array(FLOAT.buffer)
 
-/** The bucket of an integer from 1 to 2^40; exact (larger values are rounded to 40 bits). */
+/** The bucket of a number of at least 1; exact for every double. */
 export function bucketIndex(value: number): number {
   FLOAT[0] = value
   const high = BITS[1]!
@@ -58,5 +59,6 @@ export function bucketIndex(value: number): number {
 
 /** The logarithmic middle of a bucket: base^(i + 1/2). */
 export function bucketMiddle(index: number): number {
-  return 2 ** ((index + 0.5) / SUBBUCKETS)
+  const octave = Math.floor(index / SUBBUCKETS)
+  return MIDDLES[index - octave * SUBBUCKETS]! * 2 ** octave
 }

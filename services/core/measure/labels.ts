@@ -13,5 +13,5 @@ const NAMED = new Set(['model', 'endpoint', 'region', 'tenant', 'provider'])
 /** The value of a dimension: a named label, else the attribute of that name, else empty. */
 export function dimensionValue(labels: Labels, dimension: string): string {
   if (NAMED.has(dimension)) return labels[dimension as 'model']
-  return labels.attributes[dimension] ?? ''
+  return Object.hasOwn(labels.attributes, dimension) ? labels.attributes[dimension]! : ''
 }

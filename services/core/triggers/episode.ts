@@ -11,6 +11,7 @@ export function createEpisode(rule: Rule, series: string): RuleEpisode {
     first_end: 0,
     evaluated_through: 0,
     since: 0,
+    held_ms: 0,
     fired_at: 0,
   }
 }
@@ -47,15 +48,18 @@ export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregat
     thresholds: evaluation.thresholds,
   })
   if (!evaluation.verdict) {
-    const state: RuleEpisode = { ...seen, state: 'inactive', since: 0 }
+    const state: RuleEpisode = { ...seen, state: 'inactive', since: 0, held_ms: 0 }
     return { state, event: seen.state === 'firing' ? event(seen, 'resolved') : null }
   }
   if (seen.state === 'firing') return { state: seen, event: null }
-  const since = seen.since || aggregate.end
-  const held = aggregate.end - since >= rule.forMs
+  // A window that does not reach back to the last one begins anew: nothing is known in between.
+  const goesOn = before.since > 0 && aggregate.start <= before.evaluated_through
+  const since = goesOn ? before.since : aggregate.end
+  const heldMs = goesOn ? before.held_ms + aggregate.end - before.evaluated_through : 0
+  const held = { ...seen, since, held_ms: heldMs }
   const cool = seen.fired_at === 0 || aggregate.end >= seen.fired_at + rule.cooldownMs
-  if (!held || !cool) return { state: { ...seen, state: 'pending', since }, event: null }
-  const state: RuleEpisode = { ...seen, state: 'firing', since, fired_at: aggregate.end }
+  if (heldMs < rule.forMs || !cool) return { state: { ...held, state: 'pending' }, event: null }
+  const state: RuleEpisode = { ...held, state: 'firing', fired_at: aggregate.end }
   return { state, event: event(state, 'firing') }
 }
 
@@ -64,6 +68,7 @@ export function isWorthKeeping(before: RuleEpisode, after: RuleEpisode): boolean
   return (
     before.state !== after.state ||
     before.since !== after.since ||
+    before.held_ms !== after.held_ms ||
     before.fired_at !== after.fired_at ||
     before.first_end !== after.first_end
   )

@@ -34,7 +34,8 @@ export function evaluate(condition: Condition, aggregate: Aggregate, isWhole: bo
     const { reading, direction, threshold, minCount } = part
     const name = readingName(reading)
     const { value, samples } = read(reading, aggregate)
-    thresholds[name] = threshold
+    const isOther = (thresholds[name] ?? threshold) !== threshold
+    thresholds[isOther ? `${name} ${direction}` : name] = threshold
     if (value === null) return null
     observed[name] = value
     if (samples < minCount) return null
@@ -70,7 +71,8 @@ function read(reading: Reading, aggregate: Aggregate): { value: number | null; s
       return { value: samples === 0 ? null : aggregate[reading.counter] / samples, samples }
     }
     case 'gauge': {
-      const gauge = aggregate.gauges[reading.gauge]
+      const { gauges } = aggregate
+      const gauge = Object.hasOwn(gauges, reading.gauge) ? gauges[reading.gauge] : undefined
       return gauge
         ? { value: gauge[reading.stat], samples: gauge.count }
         : { value: null, samples: 0 }

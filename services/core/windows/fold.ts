@@ -1,4 +1,5 @@
 import type { ResourceSample } from '../../../schemas/records.ts'
+import { VALUE_MAX } from '../histogram/distribution.ts'
 import { CHUNK_GAP, E2E, GUARD, GUARD_SHARE, ITL, QUEUE, TPOT, TTFT } from '../measure/measures.ts'
 import type { TokenRun } from '../measure/token-run.ts'
 import { addReading } from './gauge.ts'
@@ -73,7 +74,7 @@ function foldEnd(run: TokenRun, slice: SeriesAggregate): void {
     addMeasure(slice, GUARD, guardUs, 1)
     if (end.duration_us > 0) {
       const share = (guardUs / end.duration_us) * 2 ** GUARD_SHARE.unitShift
-      addMeasure(slice, GUARD_SHARE, Math.round(share), 1)
+      addMeasure(slice, GUARD_SHARE, Math.min(Math.round(share), VALUE_MAX), 1)
     }
   }
 }

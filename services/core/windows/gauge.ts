@@ -22,8 +22,8 @@ export interface GaugeSum {
 
 const UNITS = 2 ** 20
 
-/** The largest magnitude of a reading. */
-export const GAUGE_MAX = 2 ** 80
+/** The largest magnitude of a reading: sums of 2^25 of them fit their limbs. */
+export const GAUGE_MAX = 2 ** 60
 
 /** A gauge without readings. */
 export function createGauge(): GaugeSum {
@@ -41,7 +41,9 @@ export function createGauge(): GaugeSum {
 export function addReading(target: GaugeSum, value: number, atUs: number): void {
   target.count += 1
   addExact(target.sum, Math.round(value * UNITS))
-  include(target, value, value, value, atUs)
+  // Of 0 and -0 one would win by the order in which they came.
+  const plain = value + 0
+  include(target, plain, plain, plain, atUs)
 }
 
 /** Adds `other` into `target`. */

@@ -67,7 +67,9 @@ export function addMeasure(
 /** Counts `times` errors of a class. */
 export function addErrors(target: SeriesAggregate, type: string, times: number): void {
   const { errorsByType } = target
-  const known = errorsByType.has(type) || errorsByType.size < ERROR_TYPES_MAX
+  // avsc drops a key of that name from a map.
+  const isName = type !== '__proto__'
+  const known = isName && (errorsByType.has(type) || errorsByType.size < ERROR_TYPES_MAX)
   const key = known ? type : 'other'
   errorsByType.set(key, (errorsByType.get(key) ?? 0) + times)
 }
@@ -130,14 +132,14 @@ export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
     requests: source.requests,
     errors: source.errors,
     cancelled: source.cancelled,
-    errors_by_type: Object.fromEntries(source.errorsByType),
+    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
     chunks: source.chunks,
     input_tokens: source.inputTokens,
     output_tokens: source.outputTokens,
     metrics: source.metrics.flatMap((distribution, id) =>
       distribution ? [encodeDistribution(id, distribution)] : [],
     ),
-    gauges: [...source.gauges].map(([name, gauge]) => encodeGauge(name, gauge)),
+    gauges: [...source.gauges].sort(byName).map(([name, gauge]) => encodeGauge(name, gauge)),
   }
 }
 
@@ -176,7 +178,7 @@ export function aggregateResult(window: WindowResult, source: SeriesAggregate): 
     requests: source.requests,
     errors: source.errors,
     cancelled: source.cancelled,
-    errors_by_type: Object.fromEntries([...source.errorsByType].sort()),
+    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
     chunks: source.chunks,
     input_tokens: source.inputTokens,
     output_tokens: source.outputTokens,

@@ -90,7 +90,7 @@ describe('bus/avro-guard', () => {
     for (const size of [-4n, -3n, 0n, 1n, 3n, 1000n]) {
       const bytes = [...varint(-1n), ...varint(size), 2, 0x61, 0]
       expect(guarded(ARRAY, bytes), `size ${size}`).to.be.oneOf(['invalid_value', 'truncated'])
-      const entry = [...varint(-1n), ...varint(size), 2, 0x61, 8, 0]
+      const entry = [...varint(-1n), ...varint(size + 1n), 2, 0x61, 8, 0]
       expect(guarded(MAP, entry), `size ${size}`).to.be.oneOf(['invalid_value', 'truncated'])
     }
   })

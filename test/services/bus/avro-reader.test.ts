@@ -46,7 +46,8 @@ describe('bus/avro-reader', () => {
 
   it('reads the greatest and the least long that avsc writes', () => {
     for (const value of [LONG_MAX, LONG_MAX - 1, 2 ** 52, 2 ** 52 + 1, 8192, 8191, 64, 63, 0]) {
-      for (const signed of [value, -value]) {
+      // avsc itself loses the sign of what is below -2^52: its zigzag needs one bit more.
+      for (const signed of value > 2 ** 52 ? [value] : [value, -value]) {
         const { reader } = reading('long', signed)
         expect(reader.long() + 0, String(signed)).to.equal(signed + 0)
         expectEnd(reader)

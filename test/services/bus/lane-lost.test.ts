@@ -128,7 +128,7 @@ describe('bus/lane, when the partition is lost', () => {
               .catch(() => {}),
         }),
     })
-    let failures = 2
+    let failures = 1
     fixture.faults.before = () =>
       failures-- > 0 ? new LensError('send_outcome_unknown', 'away', { retryable: true }) : null
     await fixture.start(resuming())

@@ -120,7 +120,7 @@ describe('triggers/rules-file: faults', () => {
   const KIND = 'a condition has exactly one of all, any, not, metric, rate, ratio, gauge'
   /** What is wrong, lines 4 and on, and how the only message begins, after the name of the file. */
   const faults: readonly (readonly [string, string, string])[] = [
-    ['an unknown key', `${WHEN}\ncolour: red`, '2: rules.0: Unrecognized key: "colour"'],
+    ['an unknown key', `${WHEN}\ncolour: red`, '5: rules.0: Unrecognized key: "colour"'],
     ['a bad statistic', 'when:\n  gauge: g\n  stat: p95\n  above: 1', '6: rules.0.when.stat: '],
     ['a bad metric', 'when:\n  stat: p95\n  metric: x\n  above: 1', '6: rules.0.when.metric: '],
     ['a bad counter', 'when: { rate: cars, above: 1 }', '4: rules.0.when.rate: '],
@@ -152,7 +152,7 @@ describe('triggers/rules-file: faults', () => {
     ['an empty file', '', /^r\.yaml:1: the file: /],
     ['a file of comments only', '# none\n', /^r\.yaml:1: the file: /],
     ['a file without a rule', 'rules: []', /^r\.yaml:1: rules: /],
-    ['an unknown key of the file', `${good}\nmore: 1`, /:1: the file: Unrecognized key: "more"/],
+    ['an unknown key of the file', `${good}\nmore: 1`, /:5: the file: Unrecognized key: "more"/],
     ['a bad name', good.replace('a\n', 'A_b\n'), /:2: rules\.0\.name: a name is lower-case/],
     ['a bad window', good.replace('5m', '2m'), /:3: rules\.0\.window: .*"1m"\|"5m"\|"15m"/],
     ['a name twice', `${good}\n${good.slice(7)}`, /:5: rules\.1\.name: the name a is taken/],

@@ -64,6 +64,7 @@ describe('core/triggers/episode: state', () => {
       first_end: 0,
       evaluated_through: 0,
       since: 0,
+      held_ms: 0,
       fired_at: 0,
     })
     stepEpisode(rule(), before, windowEnding(0))

@@ -67,7 +67,8 @@ describe('core/triggers/evaluate: logic', () => {
       true,
     )
     expect(observed).to.deep.equal({ 'e2e_us.p95': 150_000, 'gpu_utilization.mean': 0.6 })
-    expect(thresholds).to.have.all.keys('e2e_us.p95', 'ttft_us.p95', 'gpu_utilization.mean')
+    const names = ['e2e_us.p95', 'e2e_us.p95 above', 'ttft_us.p95', 'gpu_utilization.mean']
+    expect(thresholds).to.have.all.keys(names)
   })
 })
 
