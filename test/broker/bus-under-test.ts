@@ -1,4 +1,4 @@
-/** The two buses behind services/bus/port.ts, and members of groups that write down what they get. */
+/** The two buses behind services/bus/port.ts, and group members that write down what they get. */
 import { randomUUID } from 'node:crypto'
 import { systemClock } from '../../services/bus/clock.ts'
 import { createKafkaBus } from '../../services/bus/kafka.ts'
