@@ -33,10 +33,15 @@ const LOST_PARTITION = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', '
 /** A member of a consumer group. Nothing is committed but by commit(). */
 export function createKafkaSource({ kafka, admin, group, topics }: SourceParts): Source {
   const consumer = kafka.consumer({ ...CONSUMER, groupId: group })
+  // The broker checks who commits, not whether the partition is his; kafkajs, once it stops, takes
+  // a commit and does nothing.
+  let owned = new Set<string>()
 
   async function run(handlers: SourceHandlers): Promise<void> {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      handlers.assigned(partitionsOf(payload.memberAssignment as Record<string, number[]>))
+      const partitions = partitionsOf(payload.memberAssignment as Record<string, number[]>)
+      owned = new Set(partitions.map((tp) => `${tp.topic}-${tp.partition}`))
+      handlers.assigned(partitions)
     })
     // A group that was lost stays lost for good after an error that is not retriable (C6).
     consumer.on(consumer.events.CRASH, ({ payload }) => {
@@ -70,6 +75,10 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
     },
     seek: (topic, partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),
     async commit(topic, partition, { offset, metadata }) {
+      if (!owned.has(`${topic}-${partition}`)) {
+        const message = `${topic}-${partition} is not this member's of ${group}: not committed`
+        throw new LensError('partition_lost', message)
+      }
       try {
         await consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata }])
       } catch (cause) {
@@ -80,6 +89,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       }
     },
     async stop() {
+      owned = new Set()
       await consumer.stop()
       await consumer.disconnect()
     },

@@ -20,8 +20,16 @@ interface Member {
   readonly source: Source
   readonly topics: readonly string[]
   readonly handlers: SourceHandlers
-  readonly owned: Map<string, TopicPartition & { next: number }>
+  readonly owned: Map<string, Owned>
   generation: number
+  /** The handler that runs now. */
+  running: Promise<void>
+}
+
+interface Owned extends TopicPartition {
+  next: number
+  /** Counted, since a seek to where one is also overtakes the batch under way. */
+  seeks: number
 }
 
 interface Surroundings {
@@ -53,7 +61,7 @@ export function createMemoryGroup({ fault, pick, logOf, topics }: Surroundings):
       for (let partition = 0; partition < (topics.get(topic) ?? []).length; partition++) {
         const next = position(topic, partition)
         const owner = able[turn++ % able.length]!
-        owner.owned.set(`${topic}-${partition}`, { topic, partition, next })
+        owner.owned.set(`${topic}-${partition}`, { topic, partition, next, seeks: 0 })
       }
     }
     for (const member of [...members]) member.handlers.assigned([...member.owned.values()])
@@ -78,14 +86,18 @@ export function createMemoryGroup({ fault, pick, logOf, topics }: Surroundings):
   function member(names: readonly string[], wake: () => void): Source {
     const source: Source = {
       async run(handlers) {
-        members.push({ source, topics: names, handlers, owned: new Map(), generation })
+        const running = Promise.resolve()
+        members.push({ source, topics: names, handlers, owned: new Map(), generation, running })
         rebalance()
         wake()
       },
       committed: async (topic, partition) => committed.get(`${topic}-${partition}`) ?? null,
       seek(topic, partition, offset) {
         const owned = memberOf(source)?.owned.get(`${topic}-${partition}`)
-        if (owned) owned.next = offset
+        if (owned) {
+          owned.next = offset
+          owned.seeks++
+        }
         wake()
       },
       async commit(topic, partition, commit) {
@@ -96,23 +108,28 @@ export function createMemoryGroup({ fault, pick, logOf, topics }: Surroundings):
         if (fault('commit', topic, partition) === 'crash') throw crashed()
         committed.set(key, commit)
       },
-      stop: async () => remove(source),
+      async stop() {
+        await memberOf(source)?.running
+        remove(source)
+      },
     }
     return source
   }
 
-  async function deliver(to: Member, owned: TopicPartition & { next: number }): Promise<void> {
-    const { topic, partition, next } = owned
+  async function deliver(to: Member, owned: Owned): Promise<void> {
+    const { topic, partition, next, seeks } = owned
     const { first, records } = logOf(topic, partition)
     const from = Math.max(next, first)
     const batch = records.slice(from - first, from - first + BATCH_RECORDS_MAX)
     const at = to.generation
-    const isStale = () => at !== to.generation || owned.next !== next
+    const isStale = () => at !== to.generation || owned.seeks !== seeks
     const outcome = fault('deliver', topic, partition)
     try {
       if (outcome === 'crash') throw crashed()
       const delivery = { heartbeat: async () => {}, isStale }
-      await to.handlers.batch({ topic, partition, records: batch }, delivery)
+      const handling = to.handlers.batch({ topic, partition, records: batch }, delivery)
+      to.running = handling.catch(() => {})
+      await handling
     } catch (error) {
       remove(to.source)
       to.handlers.failed(error)

@@ -71,7 +71,8 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
         offset: baseOffset + i,
         appendMs,
         key: key === null ? null : Buffer.from(key),
-        value,
+        // The log's own: a producer may use its buffer again.
+        value: Buffer.from(value),
       })
     })
     trim(topic, partition, log)
@@ -129,15 +130,19 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       for (const group of groups.values()) group.remove(source)
     },
     async sink() {
+      let closed = false
       return {
         async append(topic, partition, records) {
+          if (closed) throw new LensError('broker_unavailable', 'the sink is closed')
           if (fault('append', topic, partition) === 'crash') throw crashed()
           const landed = append(topic, partition, records)
           wake()
           if (fault('appended', topic, partition) === 'crash') throw crashed()
           return landed
         },
-        close: async () => {},
+        async close() {
+          closed = true
+        },
       }
     },
     source(name, names) {

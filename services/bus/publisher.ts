@@ -100,19 +100,25 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
   }
 }
 
+/** The broker measures a batch as it was compressed; a dead letter is not compressed. */
+const DEAD_LETTER_BYTES_MAX = 4.5 * 1024 * 1024
+const LEFT_OUT = 'its bytes are more than a dead letter holds, and are left where they are'
+
 /** `seen_at` is the time of the append, so that a repeat is the identical record. */
 function deadLetter(stage: string, bad: BadRecord, partitions: number): Output {
   const { topic, partition, record, reason } = bad
   const key = `${topic}-${partition}-${record.offset}`
+  const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0)
+  const fits = bytes <= DEAD_LETTER_BYTES_MAX
   const value: DeadLetter = {
     topic,
     partition,
     offset: record.offset,
     stage,
     reason,
-    detail: DEAD_LETTER_DETAILS[reason],
-    key: asBuffer(record.key),
-    value: asBuffer(record.value),
+    detail: fits ? DEAD_LETTER_DETAILS[reason] : `${DEAD_LETTER_DETAILS[reason]}; ${LEFT_OUT}`,
+    key: fits ? asBuffer(record.key) : null,
+    value: fits ? asBuffer(record.value) : null,
     seen_at: record.appendMs,
   }
   return { topic: DEAD_LETTERS, partition: partitionOf(key, partitions), key, value }

@@ -24,6 +24,8 @@ def load_library():
     library = ctypes.CDLL(path)
     for name in ("conf_new", "new", "mock_cluster_new"):
         getattr(library, f"rd_kafka_{name}").restype = HANDLE
+    library.rd_kafka_conf_set.argtypes = [HANDLE, TEXT, TEXT, TEXT, ctypes.c_size_t]
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms.argtypes = [HANDLE, ctypes.c_int32]
     library.rd_kafka_new.argtypes = [ctypes.c_int, HANDLE, TEXT, ctypes.c_size_t]
     library.rd_kafka_mock_cluster_new.argtypes = [HANDLE, ctypes.c_int]
     library.rd_kafka_mock_cluster_bootstraps.argtypes = [HANDLE]
@@ -48,10 +50,14 @@ def main():
     topic = sys.argv[1].encode()
     library = load_library()
     message = ctypes.create_string_buffer(512)
-    client = library.rd_kafka_new(PRODUCER, library.rd_kafka_conf_new(), message, 512)
+    settings = library.rd_kafka_conf_new()
+    # It would warn that this client, which sends nothing, knows no broker.
+    library.rd_kafka_conf_set(settings, b"log_level", b"3", message, 512)
+    client = library.rd_kafka_new(PRODUCER, settings, message, 512)
     if not client:
         sys.exit(message.value.decode())
     cluster = library.rd_kafka_mock_cluster_new(client, 3)
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
     library.rd_kafka_mock_topic_create(cluster, topic, 2, 1)
     for partition, broker in enumerate((1, 2)):
         library.rd_kafka_mock_partition_set_leader(cluster, topic, partition, broker)
