@@ -4,10 +4,10 @@ import {
   AssignerProtocol,
   type Consumer,
   type Kafka,
+  type KafkaMessage,
   type PartitionAssigner,
 } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
-import { toRecord } from './kafka.ts'
 import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
 
 interface SourceParts {
@@ -173,4 +173,14 @@ function onlyPartition(topic: string, partition: number): PartitionAssigner {
       }),
     }),
   })
+}
+
+/** A kafkajs message as our record. */
+function toRecord(message: KafkaMessage): LogRecord {
+  return {
+    offset: Number(message.offset),
+    appendMs: Number(message.timestamp),
+    key: message.key,
+    value: message.value,
+  }
 }

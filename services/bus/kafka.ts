@@ -1,9 +1,9 @@
 import './kafkajs-patch.ts'
-import { type Admin, Kafka, type KafkaMessage, logLevel } from 'kafkajs'
+import { type Admin, Kafka, type LogEntry, logLevel } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import { createKafkaSink } from './kafka-sink.ts'
 import { createKafkaSource, readPartition } from './kafka-source.ts'
-import type { Bus, LogRecord, TopicSpec } from './port.ts'
+import type { Bus, TopicSpec } from './port.ts'
 
 export interface KafkaOptions {
   readonly brokers: readonly string[]
@@ -20,7 +20,7 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
     requestTimeout: 30_000,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
     logLevel: logLevel.ERROR,
-    logCreator: () => (entry) => log(`kafka: ${entry.namespace} ${entry.log.message}`),
+    logCreator: () => (entry) => tell(entry, log),
   })
   let connected: Promise<Admin> | null = null
 
@@ -64,6 +64,12 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
   }
 }
 
+/** A rebalance is told by the stage itself; to kafkajs each answer of the broker is an error. */
+function tell({ namespace, log: { message, error } }: LogEntry, log: (line: string) => void): void {
+  if (/rebalanc|generation id|not aware of this member/i.test(String(error))) return
+  log(`kafka: ${namespace}: ${message}${error ? `: ${error}` : ''}`)
+}
+
 async function connect(kafka: Kafka, brokers: readonly string[]): Promise<Admin> {
   const client = kafka.admin()
   try {
@@ -84,15 +90,5 @@ function topicRequest(spec: TopicSpec) {
     numPartitions: spec.partitions,
     replicationFactor: spec.replication,
     configEntries: Object.entries(spec.settings).map(([name, value]) => ({ name, value })),
-  }
-}
-
-/** A kafkajs message as our record. */
-export function toRecord(message: KafkaMessage): LogRecord {
-  return {
-    offset: Number(message.offset),
-    appendMs: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
   }
 }

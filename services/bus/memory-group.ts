@@ -1,7 +1,13 @@
 import { LensError } from '../core/errors.ts'
 import type { Commit } from '../core/processor.ts'
-import { crashed, type Fault, type MemoryLog, type Step } from './memory.ts'
-import type { Source, SourceHandlers, TopicPartition } from './port.ts'
+import { crashed, type Fault, type Step } from './memory-fault.ts'
+import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
+
+/** The records of one partition; the oldest may have been dropped. */
+export interface MemoryLog {
+  first: number
+  readonly records: LogRecord[]
+}
 
 /** One consumer group of the memory bus. */
 export interface MemoryGroup {

@@ -1,13 +1,8 @@
 import { LensError } from '../core/errors.ts'
 import type { Clock } from './clock.ts'
-import { createMemoryGroup, type MemoryGroup } from './memory-group.ts'
-import type { Bus, LogRecord, NewRecord, Source, TopicSpec } from './port.ts'
-
-/** A step at which a fault may strike. */
-export type Step = 'deliver' | 'append' | 'appended' | 'commit'
-
-/** What happens at a step: go on, deliver the batch once more, or the acting member dies here. */
-export type Fault = 'go' | 'repeat' | 'crash'
+import { crashed, type Fault, type Step } from './memory-fault.ts'
+import { createMemoryGroup, type MemoryGroup, type MemoryLog } from './memory-group.ts'
+import type { Bus, NewRecord, Source, TopicSpec } from './port.ts'
 
 export interface MemoryBusOptions {
   readonly clock: Clock
@@ -33,18 +28,7 @@ export interface MemoryBus extends Bus {
   rebalance(): void
 }
 
-/** The records of one partition; the oldest may have been dropped. */
-export interface MemoryLog {
-  first: number
-  readonly records: LogRecord[]
-}
-
 const KEEP_RECORDS = 20_000
-
-/** The error with which a member dies at a fault. */
-export function crashed(): LensError {
-  return new LensError('broker_unavailable', 'the member was crashed by a fault of the memory bus')
-}
 
 /** An empty bus. */
 export function createMemoryBus(options: MemoryBusOptions): MemoryBus {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Fault, Step } from '../../services/bus/memory.ts'
+import type { Fault, Step } from '../../services/bus/memory-fault.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { NOON_MS, NOON_US } from '../records.ts'
 import { createPipeline, type Pipeline } from './harness.ts'

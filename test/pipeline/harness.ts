@@ -6,12 +6,8 @@ import type { Clock } from '../../services/bus/clock.ts'
 import { type Codec, createCodec, readSchemas } from '../../services/bus/codec.ts'
 import { loadConfig } from '../../services/bus/config.ts'
 import { createHealth, type StageHealth } from '../../services/bus/health.ts'
-import {
-  createMemoryBus,
-  type Fault,
-  type MemoryBus,
-  type Step,
-} from '../../services/bus/memory.ts'
+import { createMemoryBus, type MemoryBus } from '../../services/bus/memory.ts'
+import type { Fault, Step } from '../../services/bus/memory-fault.ts'
 import { createFileRegistry } from '../../services/bus/registry.ts'
 import { runStage, type Stage, type StageSpec } from '../../services/bus/run.ts'
 import { createTopics } from '../../services/bus/topics.ts'

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Fault, Step } from '../../../services/bus/memory.ts'
+import type { Fault, Step } from '../../../services/bus/memory-fault.ts'
 import { createRandom } from '../../../services/core/random.ts'
 import { createMemoryFixture, type MemoryFixture, TOPIC } from './memory-fixture.ts'
 
