@@ -60,7 +60,7 @@ async function createTopics(env: Stack['env'], signal: AbortSignal): Promise<voi
     log('no topics were created: their schemas need the part registry, or SCHEMA_REGISTRY_URL')
     return
   }
-  const args = [join('services', 'lens', 'main.ts'), 'topics', '--create']
+  const args = [join('services', 'lens', 'main.ts'), 'topics']
   const command = { file: process.execPath, args, cwd: ROOT, env }
   log((await runChild(command, 'create the topics', signal)).trimEnd())
 }

@@ -33,6 +33,6 @@ export async function requireTopics(bus: Bus): Promise<void> {
   const counts = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
   const missing = TOPICS.filter((topic) => !(topic.name in counts)).map((topic) => topic.name)
   if (missing.length === 0) return
-  const message = `topics are missing: ${missing.join(', ')}; create them with: npm run lens -- topics --create`
+  const message = `topics are missing: ${missing.join(', ')}; create them with: npm run lens -- topics`
   throw new LensError('topic_missing', message)
 }

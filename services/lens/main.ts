@@ -13,7 +13,7 @@ const COMMANDS: Readonly<
     run: async (argv) => (await import('./tail.ts')).tail(argv),
   },
   topics: {
-    what: 'topics [--create]         check the topics of the table, or create what is missing',
+    what: 'topics [--check]          create the missing topics, or only say which they are',
     run: async (argv) => (await import('./topics.ts')).topics(argv),
   },
 }
@@ -26,7 +26,7 @@ ${Object.values(COMMANDS)
 
 Every command takes --help. Kafka and the registry come from KAFKA_BROKERS and SCHEMA_REGISTRY_URL.
 examples:
-  npm run lens -- topics --create --partitions 8
+  npm run lens -- topics --partitions 8
   npm run lens -- run windowing
   npm run lens -- tail lens.aggregates --from beginning --json
 `

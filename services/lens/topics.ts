@@ -8,15 +8,16 @@ const positive = z.coerce.number().int().min(1)
 
 const options = z.object({
   ...commonOptions,
-  create: toggle.describe('create what is missing'),
+  check: toggle.describe('create nothing: say what is missing, and end with 1'),
   partitions: positive.default(4).describe('partitions of each topic that is created'),
   replication: positive.default(1).describe('replicas of each; 3 in production'),
 })
 
-const USAGE = `Checks that every topic of the system exists, or creates the missing ones.
+const USAGE = `Creates the topics of the system that are missing, and checks that all are there.
 
-usage: npm run lens -- topics [--create] [options]
-  npm run lens -- topics --create --partitions 16 --replication 3`
+usage: npm run lens -- topics [options]
+  npm run lens -- topics --partitions 16 --replication 3
+  npm run lens -- topics --check`
 
 /** `lens topics`: creates and checks the topics of the table; schemas are registered on the way. */
 export async function topics(argv: readonly string[]): Promise<void> {
@@ -27,7 +28,7 @@ export async function topics(argv: readonly string[]): Promise<void> {
   const config = loadConfig(options, { env: process.env, argv })
   const { bus } = await openKafkaPlatform(config)
   try {
-    const created = config.create ? await createTopics(bus, config) : []
+    const created = config.check ? [] : await createTopics(bus, config)
     await requireTopics(bus)
     const counts = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
     for (const { name, key, cleanup } of TOPICS) {

@@ -62,6 +62,6 @@ describe('bus/topics', () => {
     const error = await requireTopics(partial).catch((fault) => fault)
     expect(error).to.include({ code: 'topic_missing', retryable: false })
     expect(error.message).to.contain(names[0]!).and.contain(names[1]!).and.not.contain(names[2]!)
-    expect(error.message).to.contain('npm run lens -- topics --create')
+    expect(error.message).to.contain('npm run lens -- topics')
   })
 })
