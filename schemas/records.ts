@@ -264,6 +264,8 @@ export interface Closing {
   readonly watermark: number
   /** The same by its events alone: idleness may close a window, but only events make data too late. */
   readonly event_watermark: number
+  /** Broker time of append up to which the source partition has been read; -1 when unknown. */
+  readonly complete_ms: number
   /** How many partitions the source topic has. */
   readonly source_partitions: number
 }

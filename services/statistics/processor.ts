@@ -34,6 +34,7 @@ export interface StatisticsCounts {
 interface Snapshot {
   readonly rewind: number
   readonly through: number | null
+  readonly late: number | null
   readonly fleetSince: number | null
 }
 
@@ -59,7 +60,7 @@ export function createStatistics(
   const fleetSinceMs = last?.fleetSince ?? Number.NEGATIVE_INFINITY
   const windows = createWindows({ ...policy, ownsFleet, fleetSinceMs }, counted)
   const merger = createMerger(counted, (offset) => offset < live)
-  const watermarks = createWatermarks(policy.sourceTopics)
+  const watermarks = createWatermarks(policy.sourceTopics, last?.late ?? Number.NEGATIVE_INFINITY)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
@@ -71,15 +72,16 @@ export function createStatistics(
 
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
-    const { watermark, event_watermark, source_partitions } = range.closing
+    const { watermark, event_watermark, complete_ms, source_partitions } = range.closing
     reportWatermark(watermarks, {
       topic: range.topic,
       partition: range.partition,
       partitions: source_partitions,
       watermark,
       eventWatermark: event_watermark,
+      completeMs: complete_ms,
     })
-    return windows.advance(watermarks.closed, watermarks.late)
+    return windows.advance(watermarks)
   }
 
   function publish(topic: string, aggregates: readonly Aggregate[]): Output[] {
@@ -95,6 +97,7 @@ export function createStatistics(
     const state: Snapshot = {
       rewind,
       through: finite(windows.through()),
+      late: finite(watermarks.late),
       fleetSince: finite(windows.fleetSince()),
     }
     return { offset: next, metadata: JSON.stringify(state) }

@@ -3,6 +3,7 @@ import { greatest, least } from '../core/extremes.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
+import type { SourceWatermarks } from '../core/windows/watermark.ts'
 import {
   closedWindowsOf,
   createSeriesState,
@@ -45,7 +46,7 @@ export interface Windows {
    * Moves on to the watermarks: corrections first, then the windows that have closed, by end. Made
    * one by one as they are taken; all must be taken before anything else is done.
    */
-  advance(closedMs: number, lateMs: number): Iterable<Aggregate>
+  advance(to: Pick<SourceWatermarks, 'closed' | 'passed' | 'late'>): Iterable<Aggregate>
   /** Of the series that changed since the last call, the open windows that end next. */
   live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
@@ -61,6 +62,10 @@ export interface Windows {
 /** The step in which the watermark is looked at: results change at these instants only. */
 const STEP_MS = 10_000
 
+function step(ms: number): number {
+  return Math.floor(ms / STEP_MS) * STEP_MS
+}
+
 const OPEN = { final: false, revision: 0 }
 
 /** No series yet. */
@@ -69,6 +74,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   const all = new Map<string, SeriesState>()
   const floors = new Map<number, number>()
   let through = Number.NEGATIVE_INFINITY
+  let passedThrough = Number.NEGATIVE_INFINITY
   let lateThrough = Number.NEGATIVE_INFINITY
   let fleetSince = policy.fleetSinceMs
   const fleet = policy.ownsFleet ? stateOf(seriesOf({})) : null
@@ -153,19 +159,21 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
 
   return {
     merge,
-    *advance(closedMs, lateMs) {
-      const to = Math.floor(closedMs / STEP_MS) * STEP_MS
-      const late = Math.floor(lateMs / STEP_MS) * STEP_MS
+    *advance({ closed, passed, late }) {
+      const to = step(closed)
       // After a silence the clock has closed what a backfill then fills: its windows are corrected
       // when its own events have passed them, all of them when the clock moves on again.
-      if (late > lateThrough || to > through) yield* corrections(to > through ? to : late)
+      if (to > through || step(passed) > passedThrough) {
+        yield* corrections(to > through ? to : step(passed))
+        passedThrough = step(passed)
+      }
       if (to > through) {
         yield* closings(to)
         if (!Number.isFinite(fleetSince)) fleetSince = to
         through = to
       }
-      if (late > lateThrough) {
-        lateThrough = late
+      if (step(late) > lateThrough) {
+        lateThrough = step(late)
         expire()
       }
     },

@@ -55,6 +55,7 @@ export function createWindowing(
   let deadLetters = 0
   let lastSecond = 0
   let lastAppendMs = Number.NEGATIVE_INFINITY
+  let completeMs = -1
   let reported = false
   let fold = createFold(policy)
 
@@ -63,6 +64,7 @@ export function createWindowing(
     records++
     next = offset + 1
     lastAppendMs = appendMs
+    completeMs = Math.max(completeMs, appendMs)
     lastSecond = Math.floor(appendMs / 1000)
     if (bad) {
       deadLetters++
@@ -101,6 +103,7 @@ export function createWindowing(
         dead_letters: deadLetters,
         watermark,
         event_watermark: eventWatermark,
+        complete_ms: completeMs,
         source_partitions: sourcePartitions,
       }
       const value: WindowSlice = { ...range, series: null, slices: [], closing }
@@ -155,6 +158,7 @@ export function createWindowing(
       if (!caughtUp || brokerMs < wakeMs()) return plan([], false)
       if (records > 0) return plan(flush(), true)
       watermark = advanceWatermark(watermark, Math.floor(brokerMs) - policy.disorderMs)
+      completeMs = Math.max(completeMs, Math.floor(brokerMs))
       return plan(flush(), false)
     },
     // A cut is where the log says, not where a process happens to stop.

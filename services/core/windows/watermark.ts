@@ -1,5 +1,3 @@
-import { assert } from '../errors.ts'
-
 /** How much a source partition may be out of order, and when it counts as idle. */
 export interface WatermarkPolicy {
   /** Allowed disorder: how far an event may lie behind the latest one and still be on time. */
@@ -23,19 +21,25 @@ export function advanceWatermark(watermark: number, to: number): number {
  * partition has reported; until then nothing may be closed.
  */
 export interface SourceWatermarks {
-  readonly byTopic: Map<string, (number | null)[]>
+  readonly byTopic: Map<string, PartitionState[]>
   /** Source topics that must have reported. */
   readonly expected: readonly string[]
   /** Windows that end by it are closed: the least of all partitions, the idle ones at the clock. */
   closed: number
+  /** Of these, the ones that events have passed, anywhere; the others were closed by the clock. */
+  passed: number
   /**
    * Data of windows that ended before it, by more than the lateness, is too late. At most `closed`,
-   * and at most the latest event anywhere: while nobody sends, nothing becomes too late, so that
-   * a backfill may pause, or begin after a silence.
+   * and at most the latest event that was appended before everything that is still to be read: so
+   * that neither the clock nor the lag of a reader makes data late, only events before it do.
    */
   late: number
   /** The latest event anywhere, less the allowed disorder. */
+  newest: number
+  /** The latest event of what every partition has been read up to, less the allowed disorder. */
   events: number
+  /** Event watermarks of what some partitions have not been read up to, by time of append. */
+  readonly ahead: Map<number, number>
 }
 
 /** What one partition says of itself. */
@@ -46,42 +50,62 @@ export interface WatermarkReport {
   readonly partitions: number
   readonly watermark: number
   readonly eventWatermark: number
+  /** Broker time of append up to which the partition has been read; -1 when unknown. */
+  readonly completeMs: number
 }
 
-/** Nothing reported yet; both watermarks are -Infinity. */
-export function createWatermarks(expected: readonly string[]): SourceWatermarks {
+interface PartitionState {
+  readonly watermark: number
+  readonly completeMs: number
+}
+
+/** Width of the classes of append times in `ahead`. */
+const APPEND_CLASS_MS = 10_000
+
+/** Nothing reported yet; `late` is what an earlier owner had reached, else -Infinity. */
+export function createWatermarks(expected: readonly string[], late: number): SourceWatermarks {
   const none = Number.NEGATIVE_INFINITY
-  return { byTopic: new Map(), expected, closed: none, late: none, events: none }
+  const watermarks = { closed: none, passed: none, late, newest: none, events: none }
+  return { byTopic: new Map(), expected, ...watermarks, ahead: new Map() }
 }
 
-/** Takes a report of one partition into the state; neither watermark ever falls. */
+/** Takes a report of one partition into the state; no watermark ever falls. */
 export function reportWatermark(state: SourceWatermarks, report: WatermarkReport): void {
   const row = state.byTopic.get(report.topic) ?? []
   // A topic that grew holds everything until its new partitions have reported.
-  while (row.length < report.partitions) row.push(null)
+  while (row.length < report.partitions) row.push({ watermark: NO_WATERMARK, completeMs: -1 })
   state.byTopic.set(report.topic, row)
-  if (report.watermark > NO_WATERMARK) {
-    const before = row[report.partition] ?? NO_WATERMARK
-    row[report.partition] = advanceWatermark(before, report.watermark)
+  const before = row[report.partition]!
+  row[report.partition] = {
+    watermark: advanceWatermark(before.watermark, report.watermark),
+    completeMs: advanceWatermark(before.completeMs, report.completeMs),
   }
-  const merged = minimum(state)
-  assert(!Number.isNaN(merged), 'a watermark is not a number')
-  state.closed = advanceWatermark(state.closed, merged)
+  const [watermark, completeMs] = minimum(state)
+  if (watermark > NO_WATERMARK) state.closed = advanceWatermark(state.closed, watermark)
   if (report.eventWatermark > NO_WATERMARK) {
-    state.events = advanceWatermark(state.events, report.eventWatermark)
+    state.newest = advanceWatermark(state.newest, report.eventWatermark)
+  }
+  state.passed = advanceWatermark(state.passed, Math.min(state.closed, state.newest))
+  const appendClass = Math.ceil(report.completeMs / APPEND_CLASS_MS) * APPEND_CLASS_MS
+  const known = state.ahead.get(appendClass) ?? NO_WATERMARK
+  state.ahead.set(appendClass, advanceWatermark(known, report.eventWatermark))
+  for (const [endMs, eventWatermark] of state.ahead) {
+    if (endMs > completeMs) continue
+    state.ahead.delete(endMs)
+    if (eventWatermark > NO_WATERMARK) state.events = advanceWatermark(state.events, eventWatermark)
   }
   state.late = advanceWatermark(state.late, Math.min(state.closed, state.events))
 }
 
-function minimum(state: SourceWatermarks): number {
-  let least = Number.POSITIVE_INFINITY
-  for (const topic of state.expected) {
-    const row = state.byTopic.get(topic)
-    if (!row) return Number.NEGATIVE_INFINITY
-    for (const watermark of row) {
-      if (watermark === null) return Number.NEGATIVE_INFINITY
-      if (watermark < least) least = watermark
+/** Least watermark and least completeMs of all partitions; -1 while one has not reported. */
+function minimum({ expected, byTopic }: SourceWatermarks): [number, number] {
+  let watermark = Number.POSITIVE_INFINITY
+  let completeMs = Number.POSITIVE_INFINITY
+  for (const topic of expected) {
+    for (const state of byTopic.get(topic) ?? [{ watermark: NO_WATERMARK, completeMs: -1 }]) {
+      watermark = Math.min(watermark, state.watermark)
+      completeMs = Math.min(completeMs, state.completeMs)
     }
   }
-  return least
+  return [watermark, completeMs]
 }

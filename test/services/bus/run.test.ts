@@ -13,9 +13,6 @@ import {
   output,
 } from './stage-fixture.ts'
 
-const AWAY = new LensError('store_unavailable', 'away', { retryable: true })
-const BROKEN = new LensError('store_unavailable', 'no such bucket')
-
 describe('bus/run', () => {
   let fixture: Fixture
   let seen: string[]
@@ -84,34 +81,6 @@ describe('bus/run', () => {
     await fixture.memory.settle()
     expect(seen).to.deep.equal(['bad 0 bad_magic of 0'])
     expect(await fixture.deadLetters()).to.deep.equal([])
-  })
-
-  it('carries an effect out again until it succeeds', async () => {
-    let failures = 2
-    const carryOut = async (effect: string): Promise<void> => {
-      fixture.trace.push(`effect ${effect}`)
-      if (failures-- > 0) throw AWAY
-    }
-    await fixture.start(echoSpec(seen, { create: echo(seen, {}, true), carryOut }))
-    await fixture.produce(0, 5)
-    await fixture.memory.settle()
-    const effects = ['effect 5', 'effect 5', 'effect 5']
-    expect(fixture.trace).to.deep.equal([`append ${OUTPUT}-0 1`, ...effects, 'commit 0 1'])
-    expect(fixture.failures).to.deep.equal([])
-  })
-
-  it('ends at an effect that cannot succeed, once, without a commit', async () => {
-    const create = echo(seen, { onDrain: () => ({ ...NOTHING, outputs: [output(99, 0)] }) }, true)
-    const carryOut = async (): Promise<void> => Promise.reject(BROKEN)
-    const stage = await fixture.start(echoSpec(seen, { create, carryOut }))
-    await fixture.produce(0, 5)
-    await fixture.produce(1, 6)
-    await fixture.memory.settle()
-    expect(fixture.failures).to.deep.equal([BROKEN])
-    await stage.tick()
-    await stage.stop()
-    expect([await fixture.committed(0), await fixture.committed(1)]).to.deep.equal([null, null])
-    expect(await fixture.outputs(0), 'a failed stage does not drain').not.to.include(99)
   })
 
   it('ends at a bug of the processor', async () => {

@@ -9,7 +9,7 @@ function series(from: number, to: number, name: string, partition = 0): WindowSl
 
 function closing(from: number, to: number, count: number, partition = 0): WindowSlice {
   const counts = { series_count: count, records: to - from, dead_letters: 0 }
-  const made = { ...counts, watermark: 0, event_watermark: 0, source_partitions: 1 }
+  const made = { ...counts, watermark: 0, event_watermark: 0, complete_ms: 0, source_partitions: 1 }
   return { ...series(from, to, '', partition), series: null, closing: made }
 }
 

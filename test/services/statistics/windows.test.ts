@@ -34,8 +34,14 @@ function show(aggregates: readonly Aggregate[], sizeS = 60): string[] {
     .map(({ end, requests, revision }) => `${(end - NOON_MS) / 1000}: ${requests} (${revision})`)
 }
 
+/** Closed up to one second after noon, passed by events up to another. */
+function advance(windows: Windows, closedS: number, passedS: number): Aggregate[] {
+  const passed = NOON_MS + passedS * 1000
+  return [...windows.advance({ closed: NOON_MS + closedS * 1000, passed, late: passed })]
+}
+
 function to(windows: Windows, s: number): Aggregate[] {
-  return [...windows.advance(NOON_MS + s * 1000, NOON_MS + s * 1000)]
+  return advance(windows, s, s)
 }
 
 describe('statistics/windows', () => {
@@ -137,15 +143,14 @@ describe('statistics/windows', () => {
   it('closes at the clock while nobody sends, but takes the data that comes after', () => {
     const { windows } = setUp()
     windows.merge(slice(0), 0)
-    const at = (s: number) => NOON_MS + s * 1000
-    expect(show([...windows.advance(at(86_400), at(5))]).length).equal(15)
+    expect(show(advance(windows, 86_400, 5)).length).equal(15)
     windows.merge(slice(70, 4), 0)
     windows.merge(slice(20), 0)
     // As its own events pass the ends, not with each of them.
-    expect(show([...windows.advance(at(86_400), at(59))])).deep.equal([])
-    expect(show([...windows.advance(at(86_400), at(65))])).deep.equal(['60: 2 (1)'])
+    expect(show(advance(windows, 86_400, 59))).deep.equal([])
+    expect(show(advance(windows, 86_400, 65))).deep.equal(['60: 2 (1)'])
     // And what is left, when the clock goes on.
-    expect(show([...windows.advance(at(86_460), at(65))])[0]).equal('120: 4 (1)')
+    expect(show(advance(windows, 86_460, 65))[0]).equal('120: 4 (1)')
   })
 
   it('closes nothing again that an earlier owner has closed', () => {

@@ -10,14 +10,18 @@ import {
 const UNKNOWN = Number.NEGATIVE_INFINITY
 const TOPICS = ['a', 'b'] as const
 
-/** Topic, partition, partitions, watermark, and event watermark, unless that is the same. */
-type Report = readonly [string, number, number, number, number?]
+/** Topic, partition, partitions, watermark; event watermark unless the same; read up to. */
+type Report = readonly [string, number, number, number, number?, number?]
 
 /** Both merged watermarks after each report. */
 function states(expected: readonly string[], reports: readonly Report[]) {
-  const state = createWatermarks(expected)
-  return reports.map(([topic, partition, partitions, watermark, eventWatermark = watermark]) => {
-    reportWatermark(state, { topic, partition, partitions, watermark, eventWatermark })
+  const state = createWatermarks(expected, UNKNOWN)
+  return reports.map(([topic, partition, partitions, watermark, event, completeMs = 0]) => {
+    const eventWatermark = event ?? watermark
+    reportWatermark(state, {
+      ...{ topic, partition, partitions, watermark },
+      ...{ eventWatermark, completeMs },
+    })
     return { closed: state.closed, late: state.late }
   })
 }
@@ -132,13 +136,36 @@ describe('core/windows/watermark: lateness', () => {
   })
 })
 
+describe('core/windows/watermark: a reader that lags', () => {
+  //  append time   0 ........ 10 s ........ 20 s
+  //  partition 0   read to the end, its events far ahead
+  //  partition 1   read up to 10 s only
+  it('makes nothing late by events that were appended after what it has still to read', () => {
+    const reports: Report[] = [
+      ['a', 0, 2, 500_000, 100_000, 10_000],
+      ['a', 1, 2, 500_000, 90_000, 10_000],
+      ['a', 0, 2, 500_000, 400_000, 20_000],
+      ['a', 1, 2, 500_000, 95_000, 15_000],
+      ['a', 1, 2, 500_000, 97_000, 20_000],
+    ]
+    expect(late(...reports)).to.deep.equal([UNKNOWN, 100_000, 100_000, 100_000, 400_000])
+  })
+
+  it('goes on from what an earlier owner had reached', () => {
+    const state = createWatermarks(['a'], 70_000)
+    const report = { topic: 'a', partition: 0, partitions: 1, completeMs: 0 }
+    reportWatermark(state, { ...report, watermark: 60_000, eventWatermark: 60_000 })
+    expect(state.late).to.equal(70_000)
+  })
+})
+
 describe('core/windows/watermark: any reports', () => {
   it('close by the greatest minimum so far, and make late by the latest event at most', () => {
     const anyMs = fc.integer({ min: NO_WATERMARK, max: 99 })
     const anyReport = fc.tuple(fc.constantFrom(...TOPICS), fc.nat(2), anyMs, anyMs)
     fc.assert(
       fc.property(fc.array(anyReport, { maxLength: 60 }), (reports) => {
-        const state = createWatermarks(TOPICS)
+        const state = createWatermarks(TOPICS, UNKNOWN)
         const greatest = new Map<string, number>()
         let want = { closed: UNKNOWN, late: UNKNOWN }
         let latest = UNKNOWN
@@ -149,7 +176,8 @@ describe('core/windows/watermark: any reports', () => {
           const least = greatest.size === 6 ? Math.min(...greatest.values()) : UNKNOWN
           const closed = Math.max(want.closed, least)
           want = { closed, late: Math.max(want.late, Math.min(closed, latest)) }
-          reportWatermark(state, { topic, partition, partitions: 3, watermark, eventWatermark })
+          const report = { topic, partition, partitions: 3, completeMs: 0 }
+          reportWatermark(state, { ...report, watermark, eventWatermark })
           expect({ closed: state.closed, late: state.late }).to.deep.equal(want)
         }
       }),
