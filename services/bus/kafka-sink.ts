@@ -2,9 +2,12 @@ import type { Kafka, Producer } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
-/** Sends until the caller gives up: retries must not end before its own deadline does. */
-const RETRIES = Number.MAX_SAFE_INTEGER
-const DEADLINE_MS = 60_000
+/**
+ * About a minute of a broker that refuses connections. A send is never given up from outside while
+ * kafkajs still tries: it would append later, behind what was sent after it.
+ */
+const RETRIES = 16
+const CONNECT_DEADLINE_MS = 60_000
 
 /** Answers with which the broker has said no: nothing was appended. */
 const REFUSALS = new Set([
@@ -53,7 +56,7 @@ export async function createKafkaSink(kafka: Kafka): Promise<Sink> {
       const client = await current()
       sent += records.length
       try {
-        return await withDeadline(send(client, topic, partition, records))
+        return await send(client, topic, partition, records)
       } catch (cause) {
         if (client === (await producer?.catch(() => null))) await renew()
         throw sendFailure(topic, partition, cause)
@@ -101,8 +104,8 @@ function asBuffer(bytes: Uint8Array): Buffer {
 function withDeadline<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout
   const late = new Promise<never>((_, reject) => {
-    const error = new Error(`no answer within ${DEADLINE_MS / 1000} s`)
-    timer = setTimeout(() => reject(error), DEADLINE_MS)
+    const error = new Error(`no answer within ${CONNECT_DEADLINE_MS / 1000} s`)
+    timer = setTimeout(() => reject(error), CONNECT_DEADLINE_MS)
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

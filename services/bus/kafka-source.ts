@@ -9,6 +9,7 @@ import {
 } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
+import { saysMembershipLost } from './retry.ts'
 
 interface SourceParts {
   readonly kafka: Kafka
@@ -26,9 +27,6 @@ const CONSUMER = {
   allowAutoTopicCreation: false,
   readUncommitted: true,
 }
-
-/** Refusals of a commit that mean: somebody else owns the partition by now, or soon. */
-const LOST_PARTITION = new Set(['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'])
 
 /** A member of a consumer group. Nothing is committed but by commit(). */
 export function createKafkaSource({ kafka, admin, group, topics }: SourceParts): Source {
@@ -83,7 +81,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         await consumer.commitOffsets([{ topic, partition, offset: String(offset), metadata }])
       } catch (cause) {
         const message = `could not commit ${topic}-${partition} for ${group}: ${(cause as Error).message}`
-        throw isLost(cause)
+        throw saysMembershipLost(cause)
           ? new LensError('partition_lost', message, { cause })
           : new LensError('broker_unavailable', message, { retryable: true, cause })
       }
@@ -94,12 +92,6 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       await consumer.disconnect()
     },
   }
-}
-
-/** kafkajs wraps the broker's answer once its own retries are over. */
-function isLost(error: unknown): boolean {
-  const { type, cause } = error as { type?: string; cause?: unknown }
-  return LOST_PARTITION.has(type ?? '') || (cause !== undefined && isLost(cause))
 }
 
 function partitionsOf(assignment: Readonly<Record<string, number[]>>): TopicPartition[] {

@@ -17,7 +17,7 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
     clientId,
     brokers: [...brokers],
     connectionTimeout: 5_000,
-    requestTimeout: 30_000,
+    requestTimeout: 15_000,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
     logLevel: logLevel.ERROR,
     logCreator: () => (entry) => tell(entry, log),

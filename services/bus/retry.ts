@@ -31,11 +31,25 @@ export async function retrying<T>(work: () => Promise<T>, around: RetrySurroundi
   }
 }
 
-/** A member whose heartbeat is refused has lost its partitions, as far as it can know. */
+/** What a broker answers to a member whose partitions somebody else has by now, or soon. */
+const LOST_MEMBERSHIP = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+])
+
+/** Whether an error, or what a client has wrapped in it, says that the membership is lost. */
+export function saysMembershipLost(error: unknown): boolean {
+  const { type, cause } = error as { type?: string; cause?: unknown }
+  return LOST_MEMBERSHIP.has(type ?? '') || (cause !== undefined && saysMembershipLost(cause))
+}
+
+/** A heartbeat that only could not be sent changes nothing: the member may still be one. */
 async function beat({ heartbeat }: RetrySurroundings): Promise<void> {
   try {
     await heartbeat?.()
   } catch (cause) {
+    if (!saysMembershipLost(cause)) return
     const message = `the group has given this member up: ${(cause as Error).message}`
     throw new LensError('partition_lost', message, { cause })
   }
