@@ -17,6 +17,7 @@ export interface Lane extends TopicPartition {
   /** `end` was the partition's end when the broker's clock showed at least `brokerMs`. */
   tick(brokerMs: number, end: number): Promise<void>
   committedOffset(): number
+  /** Rejects when what was left could not be published, written and committed. */
   drain(): Promise<void>
   /** The partition has a new owner, or this one begins anew: whatever is under way ends. */
   abandon(): void
@@ -145,16 +146,24 @@ export function createLane<Effect>(
     },
     async drain() {
       await ready.catch(() => {})
-      await inOrder(async () => {
-        if (processor) await work(processor.onDrain(), surroundings())
-      }).catch(() => {})
-      gone = true
+      const untilMs = clock.monotonicMs() + DRAIN_MAX_MS
+      const how = { ...surroundings(), isStopped: () => clock.monotonicMs() > untilMs }
+      try {
+        await inOrder(async () => {
+          if (processor) await work(processor.onDrain(), how)
+        })
+      } finally {
+        gone = true
+      }
     },
     abandon() {
       gone = true
     },
   }
 }
+
+/** How long an orderly stop tries to get rid of what is left. */
+const DRAIN_MAX_MS = 15_000
 
 /** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
 function* decodeAll(

@@ -40,7 +40,10 @@ export interface Stage {
   tick(): Promise<void>
   /** Every record that was in the source topics when it was called has been committed. */
   isCaughtUp(): Promise<boolean>
-  /** Stops reading, flushes what may be flushed, commits and leaves the group. */
+  /**
+   * Stops reading, flushes what may be flushed, commits and leaves the group. Rejects, after all of
+   * that, when a flush failed: its records are not committed and will be read again.
+   */
   stop(): Promise<void>
 }
 
@@ -96,9 +99,12 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
     async stop() {
       if (stopping) return
       stopping = true
-      if (!failed) await Promise.all([...lanes.values()].map((lane) => lane.drain()))
+      const drains = failed ? [] : [...lanes.values()].map((lane) => lane.drain())
+      const outcomes = await Promise.allSettled(drains)
       await source.stop()
       await publisher.close()
+      const lost = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (lost) throw lost.reason
     },
   }
 }

@@ -93,15 +93,19 @@ export async function runMain<Shape extends z.ZodRawShape>(
     const healthServer = serveHealth(common.healthPort, ended.resolve)
     log(`${main.name}: running`)
     const failure = await Promise.race([ended.promise, signalled()])
-    if (failure) log(`${main.name}: cannot go on: ${describe(failure)}`)
+    if (failure) logLine(`${main.name}: cannot go on: ${describe(failure)}`)
     else log(`${main.name}: draining`)
     healthServer?.close()
-    await service.stop().catch((error) => log(`${main.name}: ${describe(error)}`))
+    const unfinished = await service.stop().then(
+      () => null,
+      (error: unknown) => error,
+    )
+    if (unfinished) logLine(`${main.name}: not all could be drained: ${describe(unfinished)}`)
     await platform.bus.close()
     await telemetry.shutdown()
-    process.exit(failure ? 1 : 0)
+    process.exit(failure || unfinished ? 1 : 0)
   } catch (error) {
-    log(`${main.name}: ${describe(error)}`)
+    logLine(`${main.name}: ${describe(error)}`)
     process.exit(1)
   }
 }

@@ -119,12 +119,12 @@ export const collectorConfig = z.strictObject({
 export type CollectorConfig = Readonly<z.infer<typeof collectorConfig>>
 
 /** The head of the --help text. */
-export const usage = `usage: node services/collector/main.ts [options]
+export const usage = `usage: npm run lens -- run collector [options]
 
 A proxy in front of an OpenAI-compatible server. It passes every call through, byte for byte, and
 publishes when the tokens of POST .../chat/completions and .../completions came.
 
 examples:
-  node services/collector/main.ts --upstream http://127.0.0.1:8000 --provider vllm
-  node services/collector/main.ts --upstream https://api.openai.com --provider openai
-  node services/collector/main.ts --scrape-url http://127.0.0.1:8000/metrics`
+  npm run lens -- run collector --upstream http://127.0.0.1:8000 --provider vllm
+  npm run lens -- run collector --upstream https://api.openai.com --provider openai
+  npm run lens -- run collector --scrape-url http://127.0.0.1:8000/metrics`

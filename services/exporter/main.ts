@@ -7,9 +7,9 @@ await runMain({
   name: 'exporter',
   usage: `Writes requests, final aggregates and trigger events as Parquet, aggregates as OTLP.
 
-usage: node services/exporter/main.ts [options]
-  node services/exporter/main.ts --lake-url s3://lake/lens --roll 5m
-  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 node services/exporter/main.ts`,
+usage: npm run lens -- run exporter [options]
+  npm run lens -- run exporter --lake-url s3://lake/lens --roll 5m
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 npm run lens -- run exporter`,
   options: exporterConfig.extend(serviceOptions),
   async start(config, platform, health, onFailure) {
     const store = await openStore(config.lakeUrl, process.env)

@@ -6,6 +6,7 @@ import { startStage } from '../bus/service.ts'
 import { createTopics } from '../bus/topics.ts'
 import { type Collector, startCollector } from '../collector/collector.ts'
 import { collectorConfig } from '../collector/config.ts'
+import { reportCollector } from '../collector/report.ts'
 import { exporterConfig } from '../exporter/config.ts'
 import { lakeStage, otlpStage } from '../exporter/stage.ts'
 import { openStore } from '../exporter/store.ts'
@@ -44,14 +45,13 @@ export async function startPipeline(
   const store = await openStore(config.lakeUrl, process.env)
   // One process has one clock: nothing has to be allowed for.
   const cutMargin = config.kafkaBrokers ? '2s' : '0s'
-  const windowing = windowingStage(
-    windowingOptions.parse({ cutMargin }),
-    codec,
-    createHealth('windowing'),
-  )
-  const statistics = statisticsStage(statisticsOptions.parse({}), createHealth('statistics'), log)
+  const windowingHealth = createHealth('windowing')
+  const statisticsHealth = createHealth('statistics')
+  const triggersHealth = createHealth('triggers')
+  const windowing = windowingStage(windowingOptions.parse({ cutMargin }), codec, windowingHealth)
+  const statistics = statisticsStage(statisticsOptions.parse({}), statisticsHealth, log)
   const rules = triggersOptions.parse({ rules: config.rules })
-  const triggers = triggersStage(rules, createHealth('triggers'))
+  const triggers = triggersStage(rules, triggersHealth)
   const health = createHealth('exporter')
   const lake = lakeStage(exporterConfig.parse({ roll: ROLL }), store, health)
   const otlp = otlpStage(
@@ -62,9 +62,9 @@ export async function startPipeline(
     log,
   )
   const stages: Stage[] = [
-    await startStage(windowing, platform, createHealth('windowing'), end),
-    await startStage(statistics, platform, createHealth('statistics'), end),
-    await startStage(triggers, platform, createHealth('triggers'), end),
+    await startStage(windowing, platform, windowingHealth, end),
+    await startStage(statistics, platform, statisticsHealth, end),
+    await startStage(triggers, platform, triggersHealth, end),
     await startStage(lake, platform, health, end),
   ]
   if (otlp) stages.push(await startStage(otlp, platform, health, end))
@@ -83,6 +83,8 @@ export async function startPipeline(
     log,
   })
 
+  const endReport = reportCollector(collector.stats, createHealth('collector'))
+
   async function settled(stage: Stage): Promise<void> {
     const deadlineMs = clock.monotonicMs() + DRAIN_MAX_MS
     while (!(await stage.isCaughtUp()) && clock.monotonicMs() < deadlineMs) {
@@ -98,7 +100,14 @@ export async function startPipeline(
       // In the order of the flow: what one stage has not published, the next cannot read. The
       // exporter does not catch up by itself: stop() makes it write what it holds.
       for (const stage of stages.slice(0, 3)) await settled(stage)
-      for (const stage of stages) await stage.stop()
+      let unfinished: unknown = null
+      for (const stage of stages) {
+        await stage.stop().catch((error) => {
+          unfinished ??= error
+        })
+      }
+      endReport()
+      if (unfinished) throw unfinished
     },
   }
 }

@@ -9,7 +9,7 @@ export interface Screen {
 
 const REDRAW_MS = 1_000
 const PLAIN_EVERY_MS = 10_000
-const PLAIN_ROWS = 6
+const PLAIN_ROWS = 12
 const CLEAR = '\u001b[2J\u001b[H'
 
 /** On a terminal one table that is drawn anew each second; else a few plain lines every 10 s. */
@@ -20,6 +20,7 @@ export function openScreen(
   isPlain: boolean,
 ): Screen {
   const started = clock.monotonicMs()
+  const sinceMs = clock.nowMs()
   let told = 0
 
   function view(rowsMax: number) {
@@ -27,6 +28,7 @@ export function openScreen(
     return renderTable({
       headline: `${headline}   ${seconds} s`,
       nowMs: clock.nowMs(),
+      sinceMs,
       aggregates: [...board.newest.values()],
       events: board.events,
       rowsMax,

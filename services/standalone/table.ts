@@ -4,6 +4,8 @@ import type { Aggregate, Distribution, TriggerEvent } from '../../schemas/record
 export interface TableView {
   readonly headline: string
   readonly nowMs: number
+  /** When the run began: an open window is counted from then at the earliest. */
+  readonly sinceMs: number
   readonly aggregates: readonly Aggregate[]
   readonly events: readonly TriggerEvent[]
   readonly rowsMax: number
@@ -16,11 +18,13 @@ const SERIES_WIDTH = 44
 const DELAY_MS = 3_000
 
 /** The table as lines: series by requests, then the last trigger events. No colours, no clock. */
-export function renderTable({ headline, nowMs, aggregates, events, rowsMax }: TableView): string[] {
+export function renderTable(view: TableView): string[] {
+  const { headline, nowMs, sinceMs, aggregates, events, rowsMax } = view
   const lines = [headline, '', HEADER]
   if (aggregates.length === 0) lines.push('  waiting for the first results ...')
-  const shown = rowsToShow(aggregates).slice(0, rowsMax)
-  for (const aggregate of shown) lines.push(row(aggregate, nowMs))
+  const rows = rowsToShow(aggregates)
+  for (const aggregate of rows.slice(0, rowsMax)) lines.push(row(aggregate, nowMs, sinceMs))
+  if (rows.length > rowsMax) lines.push(`  ... and ${rows.length - rowsMax} more series`)
   lines.push('', 'last trigger events')
   if (events.length === 0) lines.push('  none yet: rules are evaluated when a minute is final')
   for (const event of events.slice(-6)) lines.push(`  ${describeEvent(event)}`)
@@ -57,8 +61,8 @@ function name({ series }: Aggregate): string {
 }
 
 /** One series; an open window's rate is over the part of it that has passed. */
-function row(aggregate: Aggregate, nowMs: number): string {
-  const passedS = (nowMs - DELAY_MS - aggregate.start) / 1000
+function row(aggregate: Aggregate, nowMs: number, sinceMs: number): string {
+  const passedS = (nowMs - DELAY_MS - Math.max(aggregate.start, sinceMs)) / 1000
   const seconds = aggregate.final
     ? aggregate.size_s
     : Math.min(Math.max(passedS, 1), aggregate.size_s)

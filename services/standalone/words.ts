@@ -48,7 +48,7 @@ export function summaryLines(at: {
   }
   lines.push(
     `  records    ${stats.queue.sent} published, ${lost} dropped, ${stats.queue.unknown} unknown`,
-    `  windows    ${board.finals()} final`,
+    `  windows    ${board.finals()} final${board.finals() ? '' : ': one is final some seconds after its minute'}`,
     `  triggers   ${board.events.length}`,
     ...board.events.slice(-5).map((event) => `             ${describeEvent(event)}`),
     `  lake       ${lake}`,

@@ -6,8 +6,8 @@ await runMain({
   name: 'statistics',
   usage: `Merges slices into 1, 5 and 15-minute windows: lens.aggregates and lens.aggregates-live.
 
-usage: node services/statistics/main.ts [options]
-  node services/statistics/main.ts --lateness 5m`,
+usage: npm run lens -- run statistics [options]
+  npm run lens -- run statistics --lateness 5m`,
   options: statisticsOptions,
   start: (config, platform, health, onFailure) =>
     startStage(statisticsStage(config, health, platform.log), platform, health, onFailure),

@@ -6,8 +6,8 @@ await runMain({
   name: 'triggers',
   usage: `Evaluates rules on final aggregates and publishes lens.trigger-events.
 
-usage: node services/triggers/main.ts [options]
-  node services/triggers/main.ts --rules my-rules.yaml`,
+usage: npm run lens -- run triggers [options]
+  npm run lens -- run triggers --rules my-rules.yaml`,
   options: triggersOptions,
   start: (config, platform, health, onFailure) =>
     startStage(triggersStage(config, health), platform, health, onFailure),

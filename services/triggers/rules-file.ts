@@ -32,9 +32,10 @@ const duration = z.union([z.string(), z.number()]).transform((text, context) => 
 
 /** 100ms and 2s are times (kept in microseconds), 90% a share, 10/s a rate, 5 is 5. */
 const threshold = z.union([z.number(), z.string()]).transform((text, context) => {
-  if (typeof text === 'number') return text
+  if (typeof text === 'number') return { value: text, unit: '' }
   const match = /^(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|\/s)?$/.exec(text)
-  if (match) return Number(`${match[1]}e${THRESHOLD_EXPONENTS[match[2] ?? '']}`)
+  const unit = match?.[2] ?? ''
+  if (match) return { value: Number(`${match[1]}e${THRESHOLD_EXPONENTS[unit]}`), unit }
   context.addIssue(
     `${JSON.stringify(text)} is no threshold; write 100ms, 2s, 90%, 10/s or a number`,
   )
@@ -97,13 +98,29 @@ function toComparison(text: ComparisonText, context: z.RefinementCtx): Condition
     return z.NEVER
   }
   const direction = above === undefined ? 'below' : 'above'
+  const { value, unit } = (above ?? below)!
+  const units = unitsOf(text)
+  if (!units.includes(unit)) {
+    const list = units.filter((allowed) => allowed !== '').join(', ')
+    context.addIssue(
+      `a threshold in ${unit} cannot be compared with this; write ${list} or a number`,
+    )
+    return z.NEVER
+  }
   return {
     kind: 'compare',
     reading: readingOf(text),
     direction,
-    threshold: (above ?? below)!,
+    threshold: value,
     minCount,
   }
+}
+
+/** The units in which a reading can be compared. */
+function unitsOf(text: ComparisonText): readonly string[] {
+  if ('rate' in text) return ['', '/s']
+  const isTime = 'metric' in text && text.metric.endsWith('_us')
+  return isTime ? ['', 'us', 'ms', 's'] : ['', '%']
 }
 
 function readingOf(text: ComparisonText): Reading {

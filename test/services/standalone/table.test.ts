@@ -36,6 +36,7 @@ function render(nowMs: number, final: boolean): string[] {
   return renderTable({
     headline: 'head',
     nowMs,
+    sinceMs: NOON_MS,
     aggregates: [
       aggregate(finest, 60, final),
       aggregate({ model: 'm' }, 60, final),
@@ -67,7 +68,14 @@ describe('standalone/table', () => {
   })
 
   it('says that it waits while there is nothing', () => {
-    const view = { headline: 'head', nowMs: NOON_MS, aggregates: [], events: [], rowsMax: 3 }
+    const view = {
+      headline: 'head',
+      nowMs: NOON_MS,
+      sinceMs: NOON_MS,
+      aggregates: [],
+      events: [],
+      rowsMax: 3,
+    }
     expect(renderTable(view).join('\n')).contain('waiting').and.contain('none yet')
   })
 })

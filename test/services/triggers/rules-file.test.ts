@@ -19,7 +19,9 @@ function ruleOf(text: string): Rule {
 }
 
 function thresholdOf(text: string): number {
-  return (ruleOf(`when: { gauge: g, above: ${text} }`).when as Comparison).threshold
+  const reading = /s$/.test(text) ? 'metric: ttft_us, stat: p95' : 'gauge: g'
+  const compared = text.endsWith('/s') ? 'rate: requests' : reading
+  return (ruleOf(`when: { ${compared}, above: ${text} }`).when as Comparison).threshold
 }
 
 /** The faults that a file is refused for, one a line; empty when it is taken. */
@@ -92,6 +94,14 @@ describe('triggers/rules-file: values', () => {
       expect(thresholdOf(text)).to.equal(threshold)
     })
   }
+
+  it('refuses a threshold in a unit of something else', () => {
+    const fault = (condition: string) => faultsOf(`when: { ${condition} }`)[0]
+    expect(fault('metric: e2e_us, stat: p95, above: 90%')).contain('in % cannot be compared')
+    expect(fault('rate: requests, below: 10ms')).contain('write /s or a number')
+    expect(fault('ratio: errors, of: requests, above: 5s')).contain('write % or a number')
+    expect(fault('metric: guard_share, stat: p95, above: 5%')).equal(undefined)
+  })
 
   it('takes a threshold as it is written, without an error in the last digit', () => {
     const percents = Array.from({ length: 101 }, (_, percent) => percent)
