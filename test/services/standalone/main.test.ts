@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -71,6 +71,14 @@ describe('standalone/main', function () {
       `SELECT count(DISTINCT source) AS runs FROM '${folder}/requests/**/*.parquet'`,
     )
     expect(reader.getRowObjectsJson()).deep.equal([{ runs: '2' }])
+  })
+
+  it('says what could not be written when it drains, and ends with 1', async () => {
+    writeFileSync(join(folder, 'file'), '')
+    const lake = join(folder, 'file', 'lake')
+    const { child, output } = start('--duration', '2s', '--rate', '40', '--lake-url', lake)
+    expect(await exitCode(child)).equal(1)
+    expect(output()).contain('not all could be drained: cannot write')
   })
 
   it('drains and ends with 0 on Ctrl-C', async () => {

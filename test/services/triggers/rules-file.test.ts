@@ -96,7 +96,7 @@ describe('triggers/rules-file: values', () => {
   }
 
   it('refuses a threshold in a unit of something else', () => {
-    const fault = (condition: string) => faultsOf(`when: { ${condition} }`)[0]
+    const fault = (condition: string) => faultsOf(fileOf(`when: { ${condition} }`))[0]
     expect(fault('metric: e2e_us, stat: p95, above: 90%')).contain('in % cannot be compared')
     expect(fault('rate: requests, below: 10ms')).contain('write /s or a number')
     expect(fault('ratio: errors, of: requests, above: 5s')).contain('write % or a number')
