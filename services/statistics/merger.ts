@@ -44,8 +44,8 @@ interface Source {
 }
 
 /**
- * An empty merger. In `isReplay` the first range of a source may lack records that lie before the
- * point at which reading began: they belong to slices that are no longer needed.
+ * An empty merger. In a replay a range may lack records that lie before the point at which reading
+ * began: they belong to slices that are no longer needed.
  */
 export function createMerger(counts: MergerCounts, isReplay: (offset: number) => boolean): Merger {
   const sources = new Map<string, Source>()
@@ -77,19 +77,17 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
   function close(source: Source, offset: number, record: WindowSlice): CompleteRange | null {
     const { from, to, closing } = record
     const first = source.to === null
-    // A report from behind or ahead of what was merged is a zombie's: not even its clock counts.
-    if (!first && from === to && from !== source.to) return null
-    if (!first && from < to && from !== source.to) {
-      if (from < source.to!) {
-        counts.count(to <= source.to! ? 'duplicate_range' : 'overlap_range', 1)
-        source.held.delete(from)
-        return null
-      }
-      counts.count('gap_range', 1)
+    if (!first && from < source.to!) {
+      // An idle report from behind what was merged is a zombie's: not even its clock counts.
+      if (from < to) counts.count(to <= source.to! ? 'duplicate_range' : 'overlap_range', 1)
+      source.held.delete(from)
+      return null
     }
+    // In a replay the first range seen may be a repeat of an old one: what follows lies ahead of it.
+    if (!first && from > source.to!) counts.count('gap_range', 1)
     const held = source.held.get(from) ?? { firstOffset: offset, byKey: new Map() }
     const complete = held.byKey.size === closing!.series_count
-    if (!complete && !(first && isReplay(offset))) {
+    if (!complete && !isReplay(offset)) {
       counts.count('incomplete_range', 1)
       return null
     }
@@ -97,7 +95,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     for (const start of source.held.keys()) if (start < to) source.held.delete(start)
     const floorOffset = Math.min(held.firstOffset, oldestClosing())
     source.closingOffset = offset
-    if (from !== to || first) source.to = to
+    source.to = to
     if (from !== to) counts.count('range', 1)
     return {
       topic: record.source_topic,

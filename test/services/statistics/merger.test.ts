@@ -77,10 +77,18 @@ describe('statistics/merger', () => {
     expect(counts).deep.equal({ range: 1 })
   })
 
+  it('takes what it needs of a replay that begins with the repeat of an old range', () => {
+    // Ranges 20-50 were merged before the replay begins; of 40-50 only the end is read again.
+    const log = [closing(10, 20, 1), series(40, 50, 'b'), closing(40, 50, 2), closing(50, 50, 0)]
+    const { ranges } = feed(log, 10, 20)
+    expect(ranges.map(({ closing: { records } }) => records)).deep.equal([10, 10, 0])
+  })
+
   it('takes the report of an idle partition, but not one from behind', () => {
     expect(feed([closing(0, 5, 0), closing(5, 5, 0)]).ranges.length).equal(2)
     expect(feed([closing(0, 5, 0), closing(3, 3, 0)]).ranges.length).equal(1)
-    expect(feed([closing(0, 5, 0), closing(9, 9, 0)]).ranges.length).equal(1)
+    const ahead = feed([closing(0, 5, 0), closing(9, 9, 0)])
+    expect([ahead.ranges.length, ahead.counts.gap_range]).deep.equal([2, 1])
   })
 
   it('rewinds to the oldest record held and to the oldest last closing record', () => {
