@@ -83,7 +83,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       source.held.delete(from)
       return null
     }
-    // In a replay the first range seen may be a repeat of an old one: what follows lies ahead of it.
+    // A replay may begin with the repeat of an old range: what follows then lies ahead of it.
     if (!first && from > source.to!) counts.count('gap_range', 1)
     const held = source.held.get(from) ?? { firstOffset: offset, byKey: new Map() }
     const complete = held.byKey.size === closing!.series_count
