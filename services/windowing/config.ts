@@ -44,7 +44,7 @@ export const windowingOptions = z.object({
     .describe('records in one range at most; the same in every instance'),
   disorder: duration.prefault('5s').describe('how far an event may lie behind the latest'),
   future: duration.prefault('1m').describe('an event further ahead of its append is refused'),
-  idleAfter: duration.prefault('5s').describe('without records so long, follow the clock'),
+  idleAfter: duration.prefault('10s').describe('without records so long, follow the clock'),
   cutMargin: duration.prefault('2s').describe('clock difference between brokers, at most'),
 })
 

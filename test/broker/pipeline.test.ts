@@ -66,7 +66,10 @@ describe('broker/pipeline', () => {
   })
 
   async function start(name: string): Promise<void> {
-    running.set(name, await startService(name.split(' ')[0]!, env))
+    const service = name.split(' ')[0]!
+    // Longer than a killed member is missed: the defect that docs/guarantees.md names is about that.
+    const argv = service === 'windowing' ? ['--idle-after', '25s'] : []
+    running.set(name, await startService(service, env, argv))
   }
 
   async function restart(name: string, signal: NodeJS.Signals): Promise<void> {
