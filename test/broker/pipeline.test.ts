@@ -67,7 +67,7 @@ describe('broker/pipeline', () => {
 
   async function start(name: string): Promise<void> {
     const service = name.split(' ')[0]!
-    // Longer than a killed member is missed: the defect that docs/guarantees.md names is about that.
+    // Longer than a killed member is missed: see the known defect in docs/guarantees.md.
     const argv = service === 'windowing' ? ['--idle-after', '25s'] : []
     running.set(name, await startService(service, env, argv))
   }
