@@ -9,7 +9,8 @@ export interface CompleteRange {
   readonly closing: Closing
   /**
    * From which offset on the slices topic must be read again to apply this range at the same
-   * watermarks: the range's own first record, and the last closing record of every source.
+   * watermarks: the range's own first record, and the closing record of every source that says
+   * most of its time.
    */
   readonly floorOffset: number
 }
@@ -39,8 +40,21 @@ export interface Merger {
 interface Source {
   /** Where the last range of this source ended; null until one was seen. */
   to: number | null
+  /**
+   * Of the last closing record that said no less than any before it. A new member of windowing
+   * may say less: how far the clock had closed an idle partition is in no log but this one.
+   */
   closingOffset: number
+  watermark: number
+  completeMs: number
   readonly held: Map<number, { firstOffset: number; readonly byKey: Map<string, WindowSlice> }>
+}
+
+const NEW_SOURCE = {
+  to: null,
+  closingOffset: Number.POSITIVE_INFINITY,
+  watermark: Number.NEGATIVE_INFINITY,
+  completeMs: Number.NEGATIVE_INFINITY,
 }
 
 /**
@@ -54,7 +68,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     const key = `${record.source_topic}-${record.source_partition}`
     let source = sources.get(key)
     if (!source) {
-      source = { to: null, closingOffset: Number.POSITIVE_INFINITY, held: new Map() }
+      source = { ...NEW_SOURCE, held: new Map() }
       sources.set(key, source)
     }
     return source
@@ -94,7 +108,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     source.held.delete(from)
     for (const start of source.held.keys()) if (start < to) source.held.delete(start)
     const floorOffset = Math.min(held.firstOffset, oldestClosing())
-    source.closingOffset = offset
+    noteClosing(source, offset, closing!)
     source.to = to
     if (from !== to) counts.count('range', 1)
     return {
@@ -104,6 +118,14 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       closing: closing!,
       floorOffset,
     }
+  }
+
+  function noteClosing(source: Source, offset: number, closing: Closing): void {
+    const { watermark, complete_ms } = closing
+    if (watermark < source.watermark || complete_ms < source.completeMs) return
+    source.closingOffset = offset
+    source.watermark = watermark
+    source.completeMs = complete_ms
   }
 
   function oldestClosing(): number {

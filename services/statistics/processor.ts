@@ -4,7 +4,13 @@ import { partitionOf } from '../core/hash.ts'
 import type { Assignment, Batch, Commit, Output, Plan, Processor, Tick } from '../core/processor.ts'
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { seriesOf } from '../core/windows/series.ts'
-import { createWatermarks, reportWatermark } from '../core/windows/watermark.ts'
+import {
+  createLateness,
+  createWatermarks,
+  type Lateness,
+  reportLateness,
+  reportWatermark,
+} from '../core/windows/watermark.ts'
 import { type CompleteRange, createMerger } from './merger.ts'
 import { createWindows } from './windows.ts'
 
@@ -34,8 +40,15 @@ export interface StatisticsCounts {
 interface Snapshot {
   readonly rewind: number
   readonly through: number | null
-  readonly late: number | null
+  readonly lateness: LatenessState
   readonly fleetSince: number | null
+}
+
+/** As JSON has it: null is -Infinity. */
+interface LatenessState {
+  readonly late: number | null
+  readonly events: number | null
+  readonly ahead: readonly (readonly [number, number])[]
 }
 
 /**
@@ -58,9 +71,11 @@ export function createStatistics(
   const fleetPartition = partitionOf(seriesOf({}).key, partitions['lens.window-slices']!)
   const ownsFleet = policy.hasFleet && partition === fleetPartition
   const fleetSinceMs = last?.fleetSince ?? Number.NEGATIVE_INFINITY
-  const windows = createWindows({ ...policy, ownsFleet, fleetSinceMs }, counted)
+  const lateness = last ? readLateness(last.lateness) : createLateness()
+  const resumed = { ownsFleet, fleetSinceMs, lateMs: lateness.late }
+  const windows = createWindows({ ...policy, ...resumed }, counted)
   const merger = createMerger(counted, (offset) => offset < live)
-  const watermarks = createWatermarks(policy.sourceTopics, last?.late ?? Number.NEGATIVE_INFINITY)
+  const watermarks = createWatermarks(policy.sourceTopics)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
@@ -73,15 +88,17 @@ export function createStatistics(
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
     const { watermark, event_watermark, complete_ms, source_partitions } = range.closing
-    reportWatermark(watermarks, {
+    const report = {
       topic: range.topic,
       partition: range.partition,
       partitions: source_partitions,
       watermark,
       eventWatermark: event_watermark,
       completeMs: complete_ms,
-    })
-    return windows.advance(watermarks)
+    }
+    reportWatermark(watermarks, report)
+    if (!isReplaying) reportLateness(lateness, report, watermarks)
+    return windows.advance({ ...watermarks, late: lateness.late })
   }
 
   function publish(topic: string, aggregates: readonly Aggregate[]): Output[] {
@@ -93,11 +110,10 @@ export function createStatistics(
 
   function snapshot(): Commit {
     const rewind = Math.min(next, windows.floorOffset(), merger.rewindOffset())
-    const finite = (ms: number) => (Number.isFinite(ms) ? ms : null)
     const state: Snapshot = {
       rewind,
       through: finite(windows.through()),
-      late: finite(watermarks.late),
+      lateness: writeLateness(lateness),
       fleetSince: finite(windows.fleetSince()),
     }
     return { offset: next, metadata: JSON.stringify(state) }
@@ -164,4 +180,17 @@ export function createStatistics(
     },
     onDrain: () => plan([], Number.POSITIVE_INFINITY),
   }
+}
+
+function finite(ms: number): number | null {
+  return Number.isFinite(ms) ? ms : null
+}
+
+function writeLateness({ late, events, ahead }: Lateness): LatenessState {
+  return { late: finite(late), events: finite(events), ahead: [...ahead] }
+}
+
+function readLateness({ late, events, ahead }: LatenessState): Lateness {
+  const none = Number.NEGATIVE_INFINITY
+  return { late: late ?? none, events: events ?? none, ahead: new Map(ahead) }
 }

@@ -3,7 +3,7 @@ import { greatest, least } from '../core/extremes.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
-import type { SourceWatermarks } from '../core/windows/watermark.ts'
+import type { Lateness, SourceWatermarks } from '../core/windows/watermark.ts'
 import {
   closedWindowsOf,
   createSeriesState,
@@ -26,6 +26,8 @@ export interface WindowsPolicy extends WindowPlan {
   readonly ownsFleet: boolean
   /** Since when it has had them, from the earlier owner of the partition; else -Infinity. */
   readonly fleetSinceMs: number
+  /** What is over by now: as late as the earlier owner of the partition was; else -Infinity. */
+  readonly lateMs: number
 }
 
 /** How far back, at most, windows without any request are made up for the silent fleet. */
@@ -38,6 +40,9 @@ export interface WindowsCounts {
   ): void
 }
 
+/** How far time has come. */
+export type Progress = Pick<SourceWatermarks, 'closed' | 'passed'> & Pick<Lateness, 'late'>
+
 /** All series of one partition: slices in, windows out. */
 export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
@@ -46,7 +51,7 @@ export interface Windows {
    * Moves on to the watermarks: corrections first, then the windows that have closed, by end. Made
    * one by one as they are taken; all must be taken before anything else is done.
    */
-  advance(to: Pick<SourceWatermarks, 'closed' | 'passed' | 'late'>): Iterable<Aggregate>
+  advance(to: Progress): Iterable<Aggregate>
   /** Of the series that changed since the last call, the open windows that end next. */
   live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
@@ -75,7 +80,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   const floors = new Map<number, number>()
   let through = Number.NEGATIVE_INFINITY
   let passedThrough = Number.NEGATIVE_INFINITY
-  let lateThrough = Number.NEGATIVE_INFINITY
+  let lateThrough = step(policy.lateMs)
   let fleetSince = policy.fleetSinceMs
   const fleet = policy.ownsFleet ? stateOf(seriesOf({})) : null
 
@@ -174,6 +179,8 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       }
       if (step(late) > lateThrough) {
         lateThrough = step(late)
+        // Corrections that are still due need what is let go of now.
+        yield* corrections(lateThrough - latenessMs)
         expire()
       }
     },

@@ -159,7 +159,8 @@ export function createWindowing(
       if (records > 0) return plan(flush(), true)
       watermark = advanceWatermark(watermark, Math.floor(brokerMs) - policy.disorderMs)
       completeMs = Math.max(completeMs, Math.floor(brokerMs))
-      return plan(flush(), false)
+      // Committed, so that the next owner does not fall back behind what the clock has closed.
+      return plan(flush(), true)
     },
     // A cut is where the log says, not where a process happens to stop.
     onDrain: () => plan([], false),

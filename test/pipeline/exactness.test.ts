@@ -85,6 +85,23 @@ describe('pipeline/exactness', () => {
     await check(pipeline, sent)
   })
 
+  it('does so when windowing and then statistics begin anew after the clock has closed windows', async () => {
+    const yesterday = { startUs: NOON_US - 86_400e6, spanUs: 300e6 }
+    const sent = traffic({ ...TRAFFIC, ...yesterday, seed: 6, lateShare: 0.4 })
+    const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 3 })
+    const third = Math.ceil(sent.length / 3)
+    for (let i = 0; i < 3; i++) {
+      await pipeline.produce(sent.slice(i * third, (i + 1) * third).map(({ record }) => record))
+      await pipeline.pass(i === 0 ? 40_000 : 6_000)
+      const name = i === 0 ? 'windowing' : 'statistics'
+      await pipeline.stop(name)
+      await pipeline.start(name)
+      await pipeline.settle()
+    }
+    await pipeline.pass(30_000)
+    await check(pipeline, sent)
+  })
+
   const seeds = Number(process.env.LENS_SEEDS ?? 12)
   for (let seed = 1; seed <= seeds; seed++) {
     it(`does so when members crash at any step and batches repeat (seed ${seed})`, async () => {

@@ -1,3 +1,5 @@
+import { least } from '../extremes.ts'
+
 /** How much a source partition may be out of order, and when it counts as idle. */
 export interface WatermarkPolicy {
   /** Allowed disorder: how far an event may lie behind the latest one and still be on time. */
@@ -28,14 +30,21 @@ export interface SourceWatermarks {
   closed: number
   /** Of these, the ones that events have passed, anywhere; the others were closed by the clock. */
   passed: number
+  /** The latest event anywhere, less the allowed disorder. */
+  newest: number
+}
+
+/**
+ * What decides which data is too late. The reports of a replay do not bring it back, since it
+ * depends on when each of them came: an owner hands it over to the next one.
+ */
+export interface Lateness {
   /**
    * Data of windows that ended before it, by more than the lateness, is too late. At most `closed`,
    * and at most the latest event that was appended before everything that is still to be read: so
    * that neither the clock nor the lag of a reader makes data late, only events before it do.
    */
   late: number
-  /** The latest event anywhere, less the allowed disorder. */
-  newest: number
   /** The latest event of what every partition has been read up to, less the allowed disorder. */
   events: number
   /** Event watermarks of what some partitions have not been read up to, by time of append. */
@@ -59,33 +68,51 @@ interface PartitionState {
   readonly completeMs: number
 }
 
+const NOT_REPORTED: PartitionState = { watermark: NO_WATERMARK, completeMs: -1 }
+
 /** Width of the classes of append times in `ahead`. */
 const APPEND_CLASS_MS = 10_000
 
-/** Nothing reported yet; `late` is what an earlier owner had reached, else -Infinity. */
-export function createWatermarks(expected: readonly string[], late: number): SourceWatermarks {
+/** Classes in `ahead`; behind a reader that lags further the oldest ones are put together. */
+const AHEAD_MAX = 64
+
+/** Nothing reported yet. */
+export function createWatermarks(expected: readonly string[]): SourceWatermarks {
   const none = Number.NEGATIVE_INFINITY
-  const watermarks = { closed: none, passed: none, late, newest: none, events: none }
-  return { byTopic: new Map(), expected, ...watermarks, ahead: new Map() }
+  return { byTopic: new Map(), expected, closed: none, passed: none, newest: none }
+}
+
+/** Nothing is late yet. */
+export function createLateness(): Lateness {
+  return { late: Number.NEGATIVE_INFINITY, events: Number.NEGATIVE_INFINITY, ahead: new Map() }
 }
 
 /** Takes a report of one partition into the state; no watermark ever falls. */
 export function reportWatermark(state: SourceWatermarks, report: WatermarkReport): void {
   const row = state.byTopic.get(report.topic) ?? []
   // A topic that grew holds everything until its new partitions have reported.
-  while (row.length < report.partitions) row.push({ watermark: NO_WATERMARK, completeMs: -1 })
+  while (row.length < report.partitions) row.push(NOT_REPORTED)
   state.byTopic.set(report.topic, row)
   const before = row[report.partition]!
   row[report.partition] = {
     watermark: advanceWatermark(before.watermark, report.watermark),
     completeMs: advanceWatermark(before.completeMs, report.completeMs),
   }
-  const [watermark, completeMs] = minimum(state)
+  const watermark = minimum(state, 'watermark')
   if (watermark > NO_WATERMARK) state.closed = advanceWatermark(state.closed, watermark)
   if (report.eventWatermark > NO_WATERMARK) {
     state.newest = advanceWatermark(state.newest, report.eventWatermark)
   }
   state.passed = advanceWatermark(state.passed, Math.min(state.closed, state.newest))
+}
+
+/** Takes a report, which the watermarks have been given already, into what makes data late. */
+export function reportLateness(
+  state: Lateness,
+  report: WatermarkReport,
+  watermarks: SourceWatermarks,
+): void {
+  const completeMs = minimum(watermarks, 'completeMs')
   const appendClass = Math.ceil(report.completeMs / APPEND_CLASS_MS) * APPEND_CLASS_MS
   const known = state.ahead.get(appendClass) ?? NO_WATERMARK
   state.ahead.set(appendClass, advanceWatermark(known, report.eventWatermark))
@@ -94,18 +121,18 @@ export function reportWatermark(state: SourceWatermarks, report: WatermarkReport
     state.ahead.delete(endMs)
     if (eventWatermark > NO_WATERMARK) state.events = advanceWatermark(state.events, eventWatermark)
   }
-  state.late = advanceWatermark(state.late, Math.min(state.closed, state.events))
+  if (state.ahead.size > AHEAD_MAX) joinOldest(state.ahead)
+  state.late = advanceWatermark(state.late, Math.min(watermarks.closed, state.events))
 }
 
-/** Least watermark and least completeMs of all partitions; -1 while one has not reported. */
-function minimum({ expected, byTopic }: SourceWatermarks): [number, number] {
-  let watermark = Number.POSITIVE_INFINITY
-  let completeMs = Number.POSITIVE_INFINITY
-  for (const topic of expected) {
-    for (const state of byTopic.get(topic) ?? [{ watermark: NO_WATERMARK, completeMs: -1 }]) {
-      watermark = Math.min(watermark, state.watermark)
-      completeMs = Math.min(completeMs, state.completeMs)
-    }
-  }
-  return [watermark, completeMs]
+function joinOldest(ahead: Map<number, number>): void {
+  const [oldest, next] = [...ahead.keys()].sort((a, b) => a - b) as [number, number]
+  ahead.set(next, Math.max(ahead.get(next)!, ahead.get(oldest)!))
+  ahead.delete(oldest)
+}
+
+/** The least of all partitions; -1 while one has not reported. */
+function minimum({ expected, byTopic }: SourceWatermarks, field: keyof PartitionState): number {
+  const rows = expected.map((topic) => byTopic.get(topic) ?? [NOT_REPORTED])
+  return least(rows.flat().map((state) => state[field]))
 }

@@ -98,4 +98,15 @@ describe('statistics/merger', () => {
     expect(feed(later, 100).merger.rewindOffset()).equal(103)
     expect(feed([], 100).merger.rewindOffset()).equal(Number.POSITIVE_INFINITY)
   })
+
+  // Windowing began anew and does not know how far the clock had closed its idle partition.
+  it('reads again from the closing record that said most, not from the last one', () => {
+    const at = (watermark: number, complete_ms: number): WindowSlice => {
+      const record = closing(5, 5, 0)
+      return { ...record, closing: { ...record.closing!, watermark, complete_ms } }
+    }
+    const offsets = (...records: WindowSlice[]) => feed(records, 10).merger.rewindOffset()
+    expect(offsets(at(5, 5), at(9, 9), at(3, 9), at(9, -1))).equal(11)
+    expect(offsets(at(9, 9), at(3, -1), at(9, 9))).equal(12)
+  })
 })

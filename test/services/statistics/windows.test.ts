@@ -10,6 +10,7 @@ const POLICY = {
   latenessMs: 120_000,
   ownsFleet: false,
   fleetSinceMs: Number.NEGATIVE_INFINITY,
+  lateMs: Number.NEGATIVE_INFINITY,
 }
 
 function setUp(more: Partial<typeof POLICY> = {}) {
@@ -99,6 +100,19 @@ describe('statistics/windows', () => {
     expect(show(results)).deep.equal([])
     expect(show(results, 300)).deep.equal(['120: 2 (1)', '180: 2 (1)'])
     expect(counts.too_late_window).equal(3)
+  })
+
+  // The clock has closed the window, events have not passed it: its correction waits for them.
+  it('publishes the correction that is still due before it forgets the window', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    advance(windows, 600, 0)
+    windows.merge(slice(10), 0)
+    const late = NOON_MS + 180_000
+    const passed = { closed: NOON_MS + 600_000, passed: NOON_MS }
+    expect(show([...windows.advance({ ...passed, late })])).deep.equal(['60: 2 (1)'])
+    windows.merge(slice(20), 0)
+    expect(show(advance(windows, 700, 700)).slice(0, 1)).deep.equal(['660: 0 (0)'])
   })
 
   it('drops a slice that no window can take any more', () => {

@@ -103,7 +103,7 @@ describe('windowing/processor', () => {
     expect(watermarks).deep.equal([NOON_MS + 44_000, NOON_MS + 54_000])
   })
 
-  it('follows the clock when it has been idle, in steps of a slice, without a commit', () => {
+  it('follows the clock when it has been idle, in steps of a slice', () => {
     const processor = start()
     batch(processor, records(0, 100))
     processor.onTick({ brokerMs: NOON_MS + 3_500, caughtUp: true })
@@ -113,7 +113,10 @@ describe('windowing/processor', () => {
     const [report] = closings(plan.outputs)
     expect([report!.from, report!.to]).deep.equal([1, 1])
     expect(report!.closing!.watermark).equal(NOON_MS + 10_100)
-    expect(plan.commit).equal(null)
+    expect(plan.commit).deep.equal({
+      offset: 1,
+      metadata: `${NOON_MS + 10_100},${NOON_MS - 5_900}`,
+    })
     expect(plan.wakeMs).equal(NOON_MS + 25_000)
   })
 

@@ -2,9 +2,12 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import {
   advanceWatermark,
+  createLateness,
   createWatermarks,
   NO_WATERMARK,
+  reportLateness,
   reportWatermark,
+  type WatermarkReport,
 } from '../../../../services/core/windows/watermark.ts'
 
 const UNKNOWN = Number.NEGATIVE_INFINITY
@@ -13,16 +16,22 @@ const TOPICS = ['a', 'b'] as const
 /** Topic, partition, partitions, watermark; event watermark unless the same; read up to. */
 type Report = readonly [string, number, number, number, number?, number?]
 
+/** Takes reports; gives what closes windows and what makes data late after each. */
+function reader(expected: readonly string[], lateness = createLateness()) {
+  const watermarks = createWatermarks(expected)
+  return (report: WatermarkReport) => {
+    reportWatermark(watermarks, report)
+    reportLateness(lateness, report, watermarks)
+    return { closed: watermarks.closed, late: lateness.late }
+  }
+}
+
 /** Both merged watermarks after each report. */
 function states(expected: readonly string[], reports: readonly Report[]) {
-  const state = createWatermarks(expected, UNKNOWN)
+  const read = reader(expected)
   return reports.map(([topic, partition, partitions, watermark, event, completeMs = 0]) => {
     const eventWatermark = event ?? watermark
-    reportWatermark(state, {
-      ...{ topic, partition, partitions, watermark },
-      ...{ eventWatermark, completeMs },
-    })
-    return { closed: state.closed, late: state.late }
+    return read({ topic, partition, partitions, watermark, eventWatermark, completeMs })
   })
 }
 
@@ -152,10 +161,26 @@ describe('core/windows/watermark: a reader that lags', () => {
   })
 
   it('goes on from what an earlier owner had reached', () => {
-    const state = createWatermarks(['a'], 70_000)
+    const read = reader(['a'], { ...createLateness(), late: 70_000 })
     const report = { topic: 'a', partition: 0, partitions: 1, completeMs: 0 }
-    reportWatermark(state, { ...report, watermark: 60_000, eventWatermark: 60_000 })
-    expect(state.late).to.equal(70_000)
+    const { late } = read({ ...report, watermark: 60_000, eventWatermark: 60_000 })
+    expect(late).to.equal(70_000)
+  })
+
+  it('remembers a bounded number of append times, and makes nothing late too early', () => {
+    const lateness = createLateness()
+    const read = reader(['a'], lateness)
+    const ahead = (i: number) => ({
+      watermark: 1e9,
+      eventWatermark: i * 1_000,
+      completeMs: i * 1e4,
+    })
+    const place = (partition: number) => ({ topic: 'a', partition, partitions: 2 })
+    read({ ...place(1), ...ahead(1) })
+    for (let i = 2; i <= 200; i++) read({ ...place(0), ...ahead(i) })
+    expect(lateness.ahead.size).to.be.most(64)
+    expect(read({ ...place(1), ...ahead(100) }).late).to.be.most(100_000)
+    expect(read({ ...place(1), ...ahead(200) }).late).to.equal(200_000)
   })
 })
 
@@ -165,7 +190,7 @@ describe('core/windows/watermark: any reports', () => {
     const anyReport = fc.tuple(fc.constantFrom(...TOPICS), fc.nat(2), anyMs, anyMs)
     fc.assert(
       fc.property(fc.array(anyReport, { maxLength: 60 }), (reports) => {
-        const state = createWatermarks(TOPICS, UNKNOWN)
+        const read = reader(TOPICS)
         const greatest = new Map<string, number>()
         let want = { closed: UNKNOWN, late: UNKNOWN }
         let latest = UNKNOWN
@@ -177,8 +202,7 @@ describe('core/windows/watermark: any reports', () => {
           const closed = Math.max(want.closed, least)
           want = { closed, late: Math.max(want.late, Math.min(closed, latest)) }
           const report = { topic, partition, partitions: 3, completeMs: 0 }
-          reportWatermark(state, { ...report, watermark, eventWatermark })
-          expect({ closed: state.closed, late: state.late }).to.deep.equal(want)
+          expect(read({ ...report, watermark, eventWatermark })).to.deep.equal(want)
         }
       }),
       { numRuns: 500 },
