@@ -52,8 +52,9 @@ async function prepare(place: Place): Promise<void> {
   mkdirSync(place.data, { recursive: true })
   writeFileSync(settingsFile(place), settings(place))
   if (existsSync(join(place.data, 'log', 'meta.properties'))) return
-  const cluster = randomBytes(16).toString('base64url')
-  const args = ['format', '--cluster-id', cluster, '--config', settingsFile(place)]
+  // One argument: an id that begins with a dash would be taken for an option.
+  const cluster = `--cluster-id=${randomBytes(16).toString('base64url')}`
+  const args = ['format', cluster, '--config', settingsFile(place)]
   // A short-lived process: the second compiler would only cost it time.
   const format = java(place, '-XX:TieredStopAtLevel=1', 'kafka.tools.StorageTool', args)
   await runChild(format, 'format the storage of Kafka')

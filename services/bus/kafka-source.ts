@@ -34,11 +34,13 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
   // The broker checks who commits, not whether the partition is his; kafkajs, once it stops, takes
   // a commit and does nothing.
   let owned = new Set<string>()
+  let generation = 0
 
   async function run(handlers: SourceHandlers): Promise<void> {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       const partitions = partitionsOf(payload.memberAssignment as Record<string, number[]>)
       owned = new Set(partitions.map((tp) => `${tp.topic}-${tp.partition}`))
+      generation++
       handlers.assigned(partitions)
     })
     // A group that was lost stays lost for good after an error that is not retriable (C6).
@@ -53,11 +55,15 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       partitionsConsumedConcurrently: 8,
       async eachBatch({ batch, resolveOffset, heartbeat, isStale, isRunning }) {
         const { topic, partition, messages } = batch
-        await handlers.batch(
-          { topic, partition, records: messages.map(toRecord) },
-          { heartbeat, isStale: () => isStale() || !isRunning() },
-        )
-        if (!isStale()) resolveOffset(batch.lastOffset())
+        const { fetchedOffset } = batch as unknown as { fetchedOffset: string }
+        const at = generation
+        // One broker's handlers may outlive a generation that another's fetch has ended (kafkajs
+        // would note their offsets in the next one).
+        const isOver = () => at !== generation || isStale() || !isRunning()
+        const records = messages.map(toRecord)
+        const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
+        await handlers.batch({ topic, partition, ...span, records }, { heartbeat, isStale: isOver })
+        if (!isOver()) resolveOffset(batch.lastOffset())
         await heartbeat()
       },
     })
@@ -68,7 +74,8 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
     async committed(topic, partition) {
       const rows = await (await admin()).fetchOffsets({ groupId: group, topics: [topic] })
       const row = rows[0]?.partitions.find((entry) => entry.partition === partition)
-      if (!row || row.offset === '-1') return null
+      // -1 is none; -2 is what kafkajs commits when the log no longer holds what it asks for.
+      if (!row || Number(row.offset) < 0) return null
       return { offset: Number(row.offset), metadata: row.metadata ?? '' }
     },
     seek: (topic, partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),

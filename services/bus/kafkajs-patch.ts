@@ -35,6 +35,27 @@ prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
   if (this.pending.length > 0) schedule.call(this)
 }
 
+/**
+ * A fetch that holds nothing but control records goes to eachBatch too, without messages: the
+ * adapter sees every offset pass, and a reader of a transaction's end does not wait for ever.
+ */
+const runner = require('kafkajs/src/consumer/runner') as { prototype: Runner }
+const handle = runner.prototype.handleBatch
+runner.prototype.handleBatch = function (this: Runner, batch: FetchedBatch) {
+  const isOnlyControl = this.running && batch.isEmptyDueToFiltering()
+  return isOnlyControl ? this.processEachBatch(batch) : handle.call(this, batch)
+}
+
+interface FetchedBatch {
+  isEmptyDueToFiltering(): boolean
+}
+
+interface Runner {
+  readonly running: boolean
+  handleBatch(batch: FetchedBatch): Promise<void>
+  processEachBatch(batch: FetchedBatch): Promise<void>
+}
+
 /** Other people's producers use all of these; kafkajs itself knows only gzip. */
 const codecs: Record<number, Decompressor> = {
   [CompressionTypes.Snappy]: (bytes) => readSnappy(bytes),

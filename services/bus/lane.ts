@@ -5,7 +5,7 @@ import type { BrokerClock } from './clock.ts'
 import type { Decoder } from './codec.ts'
 import { createOrder } from './in-order.ts'
 import { perform } from './perform.ts'
-import type { Delivery, RecordBatch, Source, TopicPartition } from './port.ts'
+import type { Delivery, LogRecord, RecordBatch, Source, TopicPartition } from './port.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageParts, StageSpec } from './run.ts'
@@ -84,13 +84,19 @@ export function createLane<Effect>(
   }
 
   async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {
-    if (delivery.isStale() || !processor) return
-    const records = batch.records.filter((record) => record.offset >= position)
-    if (records.length === 0) return
-    const newest = records.at(-1)!
+    if (delivery.isStale() || !processor || batch.end <= position) return
     const how = surroundings(delivery.heartbeat)
-    const values = records.map((record) => record.value)
-    await retrying(() => codec.prepare(topic, values), how)
+    if (batch.from > position) {
+      position = await askAgain(batch, position, parts, how)
+      return
+    }
+    const records = batch.records.filter((record) => record.offset >= position)
+    const newest = records.at(-1)
+    if (!newest) {
+      position = batch.end
+      return
+    }
+    await retrying(() => codec.prepare(topic, valuesOf(records)), how)
     if (delivery.isStale() || gone) return
     brokerClock.observe(newest.appendMs)
     firstUncommittedMs ??= records[0]!.appendMs
@@ -98,7 +104,7 @@ export function createLane<Effect>(
     health.recordsIn(topic, records.length)
     const decoded = decodeAll({ ...batch, records }, decode, bad)
     await work(processor.onBatch({ topic, partition, records: decoded }), how, bad)
-    position = newest.offset + 1
+    position = batch.end
   }
 
   /** `bad` grows while the processor takes records; what is in it goes out with the next part. */
@@ -164,6 +170,28 @@ export function createLane<Effect>(
 
 /** How long an orderly stop tries to get rid of what is left. */
 const DRAIN_MAX_MS = 15_000
+
+function valuesOf(records: readonly LogRecord[]) {
+  return records.map((record) => record.value)
+}
+
+/**
+ * Asks again, after a batch that begins later than `position`, for what lies before it: a client
+ * can deliver what it fetched before a seek. What the log has lost meanwhile is counted.
+ */
+async function askAgain(
+  { topic, partition, from }: RecordBatch,
+  position: number,
+  { bus, source, health, log }: Pick<LaneParts<unknown>, 'bus' | 'source' | 'health' | 'log'>,
+  how: RetrySurroundings,
+): Promise<number> {
+  const { first } = (await retrying(() => bus.offsets(topic), how))[partition]!
+  if (first > position) health.missing(first - position)
+  const again = Math.max(position, first)
+  log(`${topic}-${partition}: given ${from}, asked again for ${again}`)
+  source.seek(topic, partition, again)
+  return again
+}
 
 /** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
 function* decodeAll(

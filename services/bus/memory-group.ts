@@ -133,7 +133,8 @@ export function createMemoryGroup({ fault, pick, logOf, topics }: Surroundings):
     try {
       if (outcome === 'crash') throw crashed()
       const delivery = { heartbeat: async () => {}, isStale }
-      const handling = to.handlers.batch({ topic, partition, records: batch }, delivery)
+      const end = from + batch.length
+      const handling = to.handlers.batch({ topic, partition, from, end, records: batch }, delivery)
       to.running = handling.catch(() => {})
       await handling
     } catch (error) {

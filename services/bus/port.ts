@@ -38,6 +38,10 @@ export interface Sink {
 export interface RecordBatch {
   readonly topic: string
   readonly partition: number
+  /** `records` are all that the log holds from here on... */
+  readonly from: number
+  /** ...to before here: offsets may be missing (control records, compaction), records are not. */
+  readonly end: number
   readonly records: readonly LogRecord[]
 }
 
