@@ -1,11 +1,12 @@
 import type { LensError } from '../core/errors.ts'
-import type { Assignment, Commit, Decoded, Plan, Processor } from '../core/processor.ts'
+import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
+import { askAgain, decodeAll, valuesOf } from './batch.ts'
 import { readChangelog } from './changelog.ts'
 import type { BrokerClock } from './clock.ts'
 import type { Decoder } from './codec.ts'
 import { createOrder } from './in-order.ts'
 import { perform } from './perform.ts'
-import type { Delivery, LogRecord, RecordBatch, Source, TopicPartition } from './port.ts'
+import type { Delivery, RecordBatch, Source, TopicPartition } from './port.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageParts, StageSpec } from './run.ts'
@@ -170,38 +171,3 @@ export function createLane<Effect>(
 
 /** How long an orderly stop tries to get rid of what is left. */
 const DRAIN_MAX_MS = 15_000
-
-function valuesOf(records: readonly LogRecord[]) {
-  return records.map((record) => record.value)
-}
-
-/**
- * Asks again, after a batch that begins later than `position`, for what lies before it: a client
- * can deliver what it fetched before a seek. What the log has lost meanwhile is counted.
- */
-async function askAgain(
-  { topic, partition, from }: RecordBatch,
-  position: number,
-  { bus, source, health, log }: Pick<LaneParts<unknown>, 'bus' | 'source' | 'health' | 'log'>,
-  how: RetrySurroundings,
-): Promise<number> {
-  const { first } = (await retrying(() => bus.offsets(topic), how))[partition]!
-  if (first > position) health.missing(first - position)
-  const again = Math.max(position, first)
-  log(`${topic}-${partition}: given ${from}, asked again for ${again}`)
-  source.seek(topic, partition, again)
-  return again
-}
-
-/** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
-function* decodeAll(
-  { topic, partition, records }: RecordBatch,
-  decode: Decoder,
-  bad: BadRecord[],
-): Iterable<Decoded> {
-  for (const record of records) {
-    const result = decode(record.value, record.appendMs)
-    if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
-    yield { offset: record.offset, appendMs: record.appendMs, ...result }
-  }
-}

@@ -1,0 +1,50 @@
+/** What a lane does with the records of a batch: decode them, or ask for those before them. */
+import type { Decoded } from '../core/processor.ts'
+import type { Decoder } from './codec.ts'
+import type { StageHealth } from './health.ts'
+import type { Bus, LogRecord, RecordBatch, Source } from './port.ts'
+import type { BadRecord } from './publisher.ts'
+import { type RetrySurroundings, retrying } from './retry.ts'
+
+interface Surroundings {
+  readonly bus: Bus
+  readonly source: Source
+  readonly health: StageHealth
+  readonly log: (line: string) => void
+}
+
+/** The bytes of the records. */
+export function valuesOf(records: readonly LogRecord[]) {
+  return records.map((record) => record.value)
+}
+
+/**
+ * Asks again, after a batch that begins later than `position`, for what lies before it: a client
+ * can deliver what it fetched before a seek. What the log has lost meanwhile is counted.
+ */
+export async function askAgain(
+  { topic, partition, from }: RecordBatch,
+  position: number,
+  { bus, source, health, log }: Surroundings,
+  how: RetrySurroundings,
+): Promise<number> {
+  const { first } = (await retrying(() => bus.offsets(topic), how))[partition]!
+  if (first > position) health.missing(first - position)
+  const again = Math.max(position, first)
+  log(`${topic}-${partition}: given ${from}, asked again for ${again}`)
+  source.seek(topic, partition, again)
+  return again
+}
+
+/** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
+export function* decodeAll(
+  { topic, partition, records }: RecordBatch,
+  decode: Decoder,
+  bad: BadRecord[],
+): Iterable<Decoded> {
+  for (const record of records) {
+    const result = decode(record.value, record.appendMs)
+    if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
+    yield { offset: record.offset, appendMs: record.appendMs, ...result }
+  }
+}
