@@ -1,4 +1,4 @@
-/** A log of slices such as windowing writes, out of a seed: bursts, silences, restarts, backfills. */
+/** A log of slices such as windowing writes, out of a seed: bursts, silences, restarts. */
 import type { WindowSlice } from '../../../schemas/records.ts'
 import { createRandom } from '../../../services/core/random.ts'
 import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
