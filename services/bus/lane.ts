@@ -81,7 +81,8 @@ export function createLane<Effect>(
     if (lost > 0) health.missing(lost)
     position = Math.max(start, range.first)
     committed = last?.offset ?? range.first
-    if (position !== stored?.offset) source.seek(topic, partition, position)
+    // Even to where it was committed: the client may have read that before or after us.
+    source.seek(topic, partition, position)
   }
 
   async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {

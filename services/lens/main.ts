@@ -4,6 +4,10 @@ import { describe } from '../bus/service.ts'
 const COMMANDS: Readonly<
   Record<string, { readonly what: string; run(argv: string[]): Promise<void> }>
 > = {
+  'dead-letters': {
+    what: 'dead-letters VERB         list, show or replay what no stage could process',
+    run: async (argv) => (await import('./dead-letters.ts')).deadLetters(argv),
+  },
   run: {
     what: 'run SERVICE [options]     one service: collector, windowing, statistics, ...',
     run: async (argv) => (await import('./run.ts')).run(argv),
