@@ -99,13 +99,13 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     }
     // A replay may begin with the repeat of an old range: what follows then lies ahead of it.
     if (!first && from > source.to!) counts.count('gap_range', 1)
-    const held = source.held.get(from) ?? { firstOffset: offset, byKey: new Map() }
+    // An idle report does not end the range that begins where it stands.
+    const held = (from < to && source.held.get(from)) || { firstOffset: offset, byKey: new Map() }
     const complete = held.byKey.size === closing!.series_count
     if (!complete && !isReplay(offset)) {
       counts.count('incomplete_range', 1)
       return null
     }
-    source.held.delete(from)
     for (const start of source.held.keys()) if (start < to) source.held.delete(start)
     const floorOffset = Math.min(held.firstOffset, oldestClosing())
     noteClosing(source, offset, closing!)

@@ -109,4 +109,15 @@ describe('statistics/merger', () => {
     expect(offsets(at(5, 5), at(9, 9), at(3, 9), at(9, -1))).equal(11)
     expect(offsets(at(9, 9), at(3, -1), at(9, 9))).equal(12)
   })
+
+  // A member died in the middle of a range; the next one reports before it does it again.
+  it('does not take an idle report for the end of the range that begins there', () => {
+    const torn = [closing(0, 5, 0), series(5, 9, 'a')]
+    const again = [series(5, 9, 'a'), series(5, 9, 'b'), closing(5, 9, 2)]
+    for (const live of [0, 99]) {
+      const { names, counts } = feed([...torn, closing(5, 5, 0), ...again], 0, live)
+      expect(names).deep.equal(['', '', 'a,b'])
+      expect(counts).deep.equal({ range: 2 })
+    }
+  })
 })

@@ -1,0 +1,114 @@
+/**
+ * npm run simulate:mutations: breaks the protocol in one place at a time, in a copy, and shows that
+ * the simulation finds it. A mutation that no seed finds is a hole in the simulation.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+interface Mutation {
+  readonly name: string
+  readonly file: string
+  /** What is there, and what is put in its place. */
+  readonly edits: readonly (readonly [find: string, put: string])[]
+}
+
+const ROOT = new URL('../../', import.meta.url).pathname
+const SEEDS = 200
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'commit before publish',
+    file: 'services/bus/lane.ts',
+    edits: [
+      ['if (plan.commit && !gone) await commit(plan.commit, how)', ''],
+      [
+        'await perform(plan, refused, parts, how)',
+        'if (plan.commit) await commit(plan.commit, how)\nawait perform(plan, refused, parts, how)',
+      ],
+    ],
+  },
+  {
+    name: 'apply an unclosed flush',
+    file: 'services/statistics/merger.ts',
+    edits: [
+      ['records: [...held.byKey.values()],', 'records: [],'],
+      [
+        '      return null\n    },\n    rewindOffset',
+        '      return open(offset, record)\n    },\n    rewindOffset',
+      ],
+      [
+        'const NEW_SOURCE',
+        `function open(offset: number, record: WindowSlice): CompleteRange {
+          const closing = { watermark: -1, event_watermark: -1, complete_ms: -1 } as Closing
+          const place = { topic: record.source_topic, partition: record.source_partition }
+          return { ...place, records: [record], closing, floorOffset: offset }
+        }\nconst NEW_SOURCE`,
+      ],
+    ],
+  },
+  {
+    name: 'cut by wall clock',
+    file: 'services/windowing/processor.ts',
+    edits: [
+      [
+        'const later = Math.floor(record.appendMs / 1000) > lastSecond',
+        'const later = performance.now() % 7 < 1',
+      ],
+    ],
+  },
+  {
+    name: 'forget the rewind offset',
+    file: 'services/statistics/processor.ts',
+    edits: [['const start = last?.rewind ?? ', 'const start = ']],
+  },
+  {
+    name: 'watermark without the idle rule',
+    file: 'services/windowing/processor.ts',
+    edits: [['advanceWatermark(watermark, Math.floor(brokerMs) - policy.disorderMs)', 'watermark']],
+  },
+  {
+    name: 'forget a window before its correction',
+    file: 'services/statistics/windows.ts',
+    edits: [['yield* corrections(lateThrough - latenessMs)', '']],
+  },
+  {
+    name: 'take what lies behind a gap',
+    file: 'services/bus/lane.ts',
+    edits: [['if (batch.from > position) {', 'if (batch.from < 0) {']],
+  },
+]
+
+const copy = mkdtempSync(join(tmpdir(), 'lens-mutations-'))
+process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
+for (const part of ['services', 'schemas', 'test', 'package.json']) {
+  cpSync(join(ROOT, part), join(copy, part), { recursive: true })
+}
+symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+
+let missed = 0
+for (const mutation of MUTATIONS) {
+  const found = firstSeedThatFinds(mutation)
+  if (found === null) missed++
+  console.log(`${mutation.name}: ${found ?? `not found in ${SEEDS} seeds`}`)
+}
+console.log(`${MUTATIONS.length - missed} of ${MUTATIONS.length} found within ${SEEDS} seeds`)
+if (missed > 0) process.exitCode = 1
+
+function firstSeedThatFinds({ name, file, edits }: Mutation): string | null {
+  const path = join(copy, file)
+  const sound = readFileSync(path, 'utf8')
+  let broken = sound
+  for (const [find, put] of edits) {
+    if (!broken.includes(find)) throw new Error(`${name}: ${file} no longer says ${find}`)
+    broken = broken.replace(find, () => put)
+  }
+  writeFileSync(path, broken)
+  const argv = ['test/simulation/main.ts', '--seeds', String(SEEDS), '--first']
+  const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: copy, encoding: 'utf8' })
+  writeFileSync(path, sound)
+  const line = /^seed \d+: .*/m.exec(stdout)
+  if (!line && !stdout.includes('0 failed')) throw new Error(`${name}: it did not run\n${stderr}`)
+  return line?.[0] ?? null
+}

@@ -1,0 +1,209 @@
+/** One run of the whole pipeline under one seed: what happens, in which order, and what is checked. */
+import { TOKEN_EVENTS } from '../../schemas/topics.ts'
+import { type Codec, createCodec, readSchemas } from '../../services/bus/codec.ts'
+import { createFileRegistry } from '../../services/bus/registry.ts'
+import { partitionOf } from '../../services/core/hash.ts'
+import { traffic } from '../pipeline/traffic.ts'
+import { NOON_MS } from '../records.ts'
+import { faultsFound } from './checks.ts'
+import { createHealths, createProcess, type Process, type StageName } from './processes.ts'
+import { createSimBus, type Seen, type SimBus } from './sim-bus.ts'
+import type { Faults } from './sim-group.ts'
+import { createWorld, type World } from './world.ts'
+
+export interface Outcome {
+  readonly seed: number
+  /** What was wrong, the first of it first. */
+  readonly faults: readonly string[]
+  readonly hash: string
+  readonly lines: number
+  readonly seen: Seen
+}
+
+const PARTITIONS = 3
+const DAY_US = 86_400e6
+const SETTLE_MS = 75_000
+const PROCESSES: readonly [StageName, string][] = [
+  ['windowing', 'windowing-a'],
+  ['windowing', 'windowing-b'],
+  ['statistics', 'statistics-a'],
+  ['statistics', 'statistics-b'],
+  ['triggers', 'triggers-a'],
+]
+const NO_FAULTS: Faults = { refused: 0, replyLost: 0, late: 0, torn: 0, stale: 0 }
+const STEPS_MS = [1, 20, 100, 500, 1_000, 3_000]
+
+/** Encodes and decodes as the pipeline does; made once, for it keeps nothing of a run. */
+export async function openCodec(): Promise<Codec> {
+  return createCodec(createFileRegistry(readSchemas()), () => NOON_MS)
+}
+
+/** What this seed's world is like: each fault is there or not, and so often. */
+function createPlan(world: World) {
+  const share = (most: number) => (world.chance(0.4) ? 0 : (most * (1 + world.upTo(9))) / 10)
+  return {
+    faults: {
+      refused: share(0.05),
+      replyLost: share(0.05),
+      late: share(0.02),
+      torn: share(0.05),
+      stale: share(0.05),
+    },
+    kill: share(0.01),
+    pause: share(0.01),
+    stop: share(0.004),
+    rebalance: share(0.004),
+    silence: share(0.002),
+    poison: share(0.05),
+    /** How fast time passes beside the steps. */
+    hurry: 0.02 + world.upTo(20) / 100,
+    /** A backfill of yesterday, so many times as fast as it happened; 0: the load is live. */
+    pace: world.chance(0.4) ? 1 + world.upTo(6) : 0,
+    idlePartition: world.chance(0.3),
+  }
+}
+
+/** What is sent in two minutes, a tenth of it late. */
+function createTraffic(seed: number, pace: number) {
+  const startUs = NOON_MS * 1000 - (pace > 0 ? DAY_US : 0)
+  const sent = traffic({
+    ...{ seed, requests: 40, series: 4, chunksMax: 30, lateShare: 0.1, lateUsMax: 60e6 },
+    ...{ startUs, spanUs: 120e6 * Math.max(1, pace) },
+  })
+  return sent.map(({ record, sendUs }) => {
+    return { record, sendMs: NOON_MS + (sendUs - startUs) / 1000 / Math.max(1, pace) }
+  })
+}
+
+/** Runs one seed to its end and says what was wrong. The same seed gives the same trace. */
+export async function simulate(
+  seed: number,
+  codec: Codec,
+  print?: (line: string) => void,
+): Promise<Outcome> {
+  const world = createWorld(seed, NOON_MS, print)
+  const plan = createPlan(world)
+  world.note(JSON.stringify(plan))
+  const seen: Seen = {}
+  let faults: Faults = plan.faults
+  const bus = createSimBus({ world, faults: () => faults, partitions: PARTITIONS, seen })
+  const health = createHealths()
+  const processes = PROCESSES.map(([stage, name]) => {
+    const off = world.chance(0.3) ? world.upTo(7_200_000) - 3_600_000 : 0
+    return createProcess(stage, name, { world, bus, codec, health: health[stage] }, off)
+  })
+  const waiting = createTraffic(seed, plan.pace)
+  const records = waiting.map(({ record }) => record)
+  const poisoned = new Set<string>()
+  for (const process of processes) process.start()
+
+  function send(): void {
+    while (waiting.length > 0 && waiting[0]!.sendMs <= world.nowMs()) {
+      const { record } = waiting.shift()!
+      const partition = plan.idlePartition ? 0 : partitionOf(record.request_id, PARTITIONS)
+      const value = codec.encode(TOKEN_EVENTS, record)
+      bus.append(TOKEN_EVENTS, partition, [{ key: record.request_id, value }])
+      if (!world.chance(plan.poison)) continue
+      const offset = bus.records(TOKEN_EVENTS, partition).length
+      bus.append(TOKEN_EVENTS, partition, [{ key: null, value: Buffer.of(0, 0, 0) }])
+      poisoned.add(`${TOKEN_EVENTS}-${partition}-${offset}`)
+    }
+  }
+
+  while (waiting.length > 0) {
+    strike(world, plan, processes, bus, seen)
+    send()
+    act(world, plan.hurry, processes, bus)
+    await settled()
+  }
+  faults = NO_FAULTS
+  heal(processes, bus)
+  const endMs = world.nowMs() + SETTLE_MS
+  while (world.nowMs() < endMs) {
+    for (let busy = true; busy; await settled()) {
+      busy = world.takeStep()
+      for (const group of bus.groups.values()) busy = group.deliver() || busy
+    }
+    for (const process of processes) if (process.failed) restart(process, bus)
+    for (const process of processes) process.tick()
+    await settled()
+    world.advance(250)
+  }
+  const checked = { records, poisoned, bus, codec, health, partitions: PARTITIONS }
+  const found = await faultsFound({ ...checked, finalMs: world.nowMs() - 30_000 })
+  return { seed, faults: found, hash: world.hash(), lines: world.lines(), seen }
+}
+
+/** Everything that was made to run by what happened has run. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** Now and then, something happens to a process, a group or the load. */
+function strike(
+  world: World,
+  plan: ReturnType<typeof createPlan>,
+  processes: readonly Process[],
+  bus: SimBus,
+  seen: Seen,
+): void {
+  const process = processes[world.upTo(processes.length)]!
+  const { actor } = process
+  const count = (what: string) => {
+    seen[what] = (seen[what] ?? 0) + 1
+  }
+  if (actor.state === 'running' && world.chance(plan.kill)) {
+    count('kill')
+    world.note(`${actor.name} is killed`)
+    world.kill(actor)
+  } else if (actor.state === 'running' && world.chance(plan.pause)) {
+    count('pause')
+    world.note(`${actor.name} is paused`)
+    actor.state = 'paused'
+  } else if (actor.state === 'running' && world.chance(plan.stop)) {
+    count('stop')
+    process.stop()
+  } else if (actor.state === 'paused' && world.chance(0.02)) {
+    world.note(`${actor.name} goes on`)
+    actor.state = 'running'
+    for (const group of bus.groups.values()) group.rejoin()
+  } else if ((process.failed || actor.state === 'dead') && world.chance(0.05)) {
+    restart(process, bus)
+  }
+  if (world.chance(plan.rebalance)) for (const group of bus.groups.values()) group.rebalance()
+  if (world.chance(plan.silence)) {
+    count('silence')
+    world.note('a silence')
+    world.advance(12_000)
+  }
+}
+
+function restart(process: Process, bus: SimBus): void {
+  if (process.actor.state === 'running') process.actor.state = 'dead'
+  for (const group of bus.groups.values()) group.rebalance()
+  process.start()
+}
+
+function heal(processes: readonly Process[], bus: SimBus): void {
+  for (const process of processes) {
+    if (process.actor.state === 'paused') process.actor.state = 'running'
+    if (process.actor.state === 'dead') process.start()
+  }
+  for (const group of bus.groups.values()) {
+    group.rejoin()
+    group.rebalance()
+  }
+}
+
+/** One thing goes on: a step, a batch, a look at the clock, or time. */
+function act(world: World, hurry: number, processes: readonly Process[], bus: SimBus): void {
+  if (world.chance(hurry)) world.advance(STEPS_MS[world.upTo(STEPS_MS.length)]!)
+  const groups = [...bus.groups.values()]
+  const choices = [
+    () => world.takeStep(),
+    () => world.takeStep(),
+    () => groups.length > 0 && groups[world.upTo(groups.length)]!.deliver(),
+    () => processes[world.upTo(processes.length)]!.tick() ?? true,
+  ]
+  if (!choices[world.upTo(choices.length)]!() && !world.takeStep()) world.advance(20)
+}
