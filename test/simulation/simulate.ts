@@ -1,4 +1,4 @@
-/** One run of the whole pipeline under one seed: what happens, in which order, and what is checked. */
+/** One run of the whole pipeline under one seed: what happens, and what is checked at its end. */
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Codec, createCodec, readSchemas } from '../../services/bus/codec.ts'
 import { createFileRegistry } from '../../services/bus/registry.ts'
