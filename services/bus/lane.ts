@@ -33,13 +33,16 @@ export interface LaneParts<Effect> extends StageParts {
   readonly isStopped: () => boolean
 }
 
-/** Starts a lane: it reads what was committed, creates the processor and seeks. */
+/**
+ * Starts a lane: it reads what was committed, creates the processor and seeks, always: the client
+ * may have read what was committed at another time.
+ */
 export function createLane<Effect>(
   { topic, partition }: TopicPartition,
   parts: LaneParts<Effect>,
   fail: (error: unknown) => void,
 ): Lane {
-  const { spec, source, codec, health, clock, brokerClock } = parts
+  const { spec, source, codec, health, clock, brokerClock, log } = parts
   const decode: Decoder = spec.decoders?.[topic] ?? codec.decoder(topic)
   let processor: Processor<Effect> | null = null
   let position = 0
@@ -55,7 +58,7 @@ export function createLane<Effect>(
   /** When the partition is no longer ours, its new owner will do the work again. */
   function onError(error: unknown): void {
     gone = (error as LensError).code === 'partition_lost'
-    if (gone) parts.log(`${spec.name}: ${topic}-${partition}: ${(error as Error).message}`)
+    if (gone) log(`${spec.name}: ${topic}-${partition}: ${(error as Error).message}`)
     else fail(error)
   }
 
@@ -64,7 +67,7 @@ export function createLane<Effect>(
     const range = (await retrying(() => parts.bus.offsets(topic), parts))[partition]!
     // A commit beyond the log's end is of a topic that was deleted and made anew since.
     const isOfAnother = stored !== null && stored.offset > range.end
-    if (isOfAnother) parts.log(`${spec.name}: ${topic}-${partition} was made anew: from its start`)
+    if (isOfAnother) log(`${spec.name}: ${topic}-${partition} was made anew: from its start`)
     const last = isOfAnother ? null : stored
     const assignment: Assignment = {
       topic,
@@ -81,7 +84,6 @@ export function createLane<Effect>(
     if (lost > 0) health.missing(lost)
     position = Math.max(start, range.first)
     committed = last?.offset ?? range.first
-    // Even to where it was committed: the client may have read that before or after us.
     source.seek(topic, partition, position)
   }
 
@@ -146,9 +148,9 @@ export function createLane<Effect>(
     committedOffset: () => committed,
     async tick(brokerMs, end) {
       await inOrder(async () => {
-        const caughtUp = position >= end
         const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
         health.lag(topic, partition, Math.max(0, lagMs))
+        const caughtUp = position >= end
         if (processor) await work(processor.onTick({ brokerMs, caughtUp }), surroundings())
       }).catch(() => {})
     },
