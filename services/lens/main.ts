@@ -4,9 +4,17 @@ import { describe } from '../bus/service.ts'
 const COMMANDS: Readonly<
   Record<string, { readonly what: string; run(argv: string[]): Promise<void> }>
 > = {
+  audit: {
+    what: 'audit [options]           prove that no record was lost or counted twice',
+    run: async (argv) => (await import('./audit.ts')).audit(argv),
+  },
   'dead-letters': {
     what: 'dead-letters VERB         list, show or replay what no stage could process',
     run: async (argv) => (await import('./dead-letters.ts')).deadLetters(argv),
+  },
+  replay: {
+    what: 'replay --start TIME       recompute windows from the raw topic; also to backfill',
+    run: async (argv) => (await import('./replay.ts')).replay(argv),
   },
   run: {
     what: 'run SERVICE [options]     one service: collector, windowing, statistics, ...',

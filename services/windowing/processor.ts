@@ -60,7 +60,6 @@ export function createWindowing(
   let fold = createFold(policy)
 
   function add({ offset, appendMs, value, bad }: Decoded): void {
-    if (records === 0) from = offset
     records++
     next = offset + 1
     lastAppendMs = appendMs

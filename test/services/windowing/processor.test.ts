@@ -103,6 +103,17 @@ describe('windowing/processor', () => {
     expect(watermarks).deep.equal([NOON_MS + 44_000, NOON_MS + 54_000])
   })
 
+  // A transactional producer leaves control records, which are offsets without a record.
+  it('leaves no gap between ranges where offsets are no records', () => {
+    const [first, second, third] = records(0, 0, 1_000, 2_000)
+    const plan = batch(start(), [first!, { ...second!, offset: 2 }, { ...third!, offset: 5 }])
+    const ranges = closings(plan.outputs).map(({ from, to }) => [from, to])
+    expect(ranges).deep.equal([
+      [0, 1],
+      [1, 3],
+    ])
+  })
+
   it('follows the clock when it has been idle, in steps of a slice', () => {
     const processor = start()
     batch(processor, records(0, 100))

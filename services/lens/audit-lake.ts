@@ -1,0 +1,190 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Bus } from '../bus/port.ts'
+import { readRanges, type Span } from '../bus/read-range.ts'
+import { LensError } from '../core/errors.ts'
+import { cellsOf, type Dataset } from '../formats/column.ts'
+import { DATASETS } from '../formats/datasets.ts'
+import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
+import { type Findings, span } from './audit-findings.ts'
+import { createOffsetSet, type OffsetSet } from './audit-offsets.ts'
+import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
+
+/** The consumer group of the exporter's lake stage. */
+const LAKE_GROUP = 'lens-exporter-lake'
+
+/** What was found of one dataset and partition. */
+export interface LakeTotals {
+  readonly dataset: string
+  readonly partition: number
+  readonly from: number
+  readonly end: number
+  files: number
+  /** Records of the topic that should have a row... */
+  expected: number
+  /** ...of these, the ones that have it... */
+  found: number
+  /** ...and the ones that no row can hold. */
+  refused: number
+}
+
+/** The folder of a LAKE_URL. Throws LensError on a store that cannot be listed from here. */
+export function lakeFolder(url: string): string {
+  if (/^file:\/\/\//i.test(url)) return fileURLToPath(url)
+  const scheme = /^([a-z][a-z0-9+.-]+):(.*)$/i.exec(url)
+  if (!scheme) return resolve(url)
+  if (scheme[1]!.toLowerCase() === 'file' && !scheme[2]!.startsWith('//')) {
+    return resolve(decodeURIComponent(scheme[2]!))
+  }
+  const message = `--lake ${url}: only a folder can be audited; copy the bucket into one first, for example: aws s3 sync ${url} lake-copy`
+  throw new LensError('configuration_invalid', message)
+}
+
+/**
+ * That each record that makes a row is in exactly one file, for every dataset up to what the
+ * exporter has committed. `within` bounds the offsets of a topic, by partition.
+ */
+export async function auditLake(
+  parts: AuditParts,
+  folder: string,
+  within: ReadonlyMap<string, readonly Span[]>,
+  findings: Findings,
+): Promise<LakeTotals[]> {
+  const spansByTopic = new Map<string, Span[]>()
+  for (const { topic } of DATASETS) {
+    spansByTopic.set(topic, await spansOf(parts.bus, topic, within.get(topic)))
+  }
+  // Listed last: what is committed by now is there.
+  const files = await listFiles(folder)
+  const all: LakeTotals[] = []
+  for (const dataset of DATASETS) {
+    const spans = spansByTopic.get(dataset.topic)!
+    const checks: PartitionCheck[] = []
+    for (const [partition, range] of spans.entries()) {
+      const check = createCheck(dataset, partition, range, findings)
+      const prefix = `${dataset.topic}-${partition}-`
+      const own = files.filter(
+        ({ name, path }) => name.startsWith(prefix) && path.startsWith(`${dataset.name}/`),
+      )
+      parts.log(`${dataset.name}-${partition}: reading ${own.length} files`)
+      for (const { path } of own) check.file(path, await originOf(join(folder, path)))
+      checks.push(check)
+    }
+    const progress = progressOf(dataset.topic, parts.log)
+    await readRanges(parts.bus, dataset.topic, spans, async (partition, records) => {
+      for (const { offset, value } of await decodeBatch(parts.codec, dataset.topic, records)) {
+        if (value !== null) checks[partition]!.record(offset, value)
+      }
+      progress(records.length)
+    })
+    all.push(...checks.map((check) => check.end()))
+  }
+  return all
+}
+
+async function listFiles(folder: string): Promise<{ name: string; path: string }[]> {
+  try {
+    const paths = await readdir(folder, { recursive: true })
+    const files = paths.filter((path) => path.endsWith('.parquet')).sort()
+    return files.map((path) => ({ path, name: path.slice(path.lastIndexOf('/') + 1) }))
+  } catch (cause) {
+    const message = `cannot list the lake at ${folder}: ${(cause as Error).message}`
+    throw new LensError('store_unavailable', message, { cause })
+  }
+}
+
+async function originOf(path: string): Promise<FileOrigin | Error> {
+  try {
+    return readOrigin(await readFile(path))
+  } catch (error) {
+    return error as Error
+  }
+}
+
+/** From the oldest record that is left to what the exporter has committed. */
+async function spansOf(bus: Bus, topic: string, within?: readonly Span[]): Promise<Span[]> {
+  const committed = await committedOf(bus, LAKE_GROUP, topic)
+  return (await bus.offsets(topic)).map(({ first, end }, partition) => {
+    const most = within?.[partition] ?? { from: first, end }
+    const from = Math.max(first, most.from)
+    return { from, end: Math.max(from, Math.min(committed[partition] ?? first, most.end)) }
+  })
+}
+
+interface PartitionCheck {
+  file(path: string, origin: FileOrigin | Error): void
+  record(offset: number, value: unknown): void
+  end(): LakeTotals
+}
+
+function createCheck(
+  dataset: Dataset,
+  partition: number,
+  { from, end }: Span,
+  findings: Findings,
+): PartitionCheck {
+  const name = `${dataset.name}-${partition}`
+  const totals: LakeTotals = {
+    ...{ dataset: dataset.name, partition, from, end },
+    ...{ files: 0, expected: 0, found: 0, refused: 0 },
+  }
+  const offsets: OffsetSet = createOffsetSet()
+  const ranges = new Map<number, number>()
+  const missing: number[] = []
+  let missingCount = 0
+  let within = 0
+
+  function rows(path: string, { range, offsets: list }: FileOrigin): void {
+    const to = ranges.get(range.from)
+    if (to !== undefined && to !== range.to) {
+      findings.add('lake_twice', name, `${path} ends at ${range.to}, another file at ${to}`)
+    }
+    ranges.set(range.from, range.to)
+    for (const offset of list) {
+      if (!offsets.add(offset)) findings.add('lake_twice', name, `${offset} again in ${path}`)
+      else if (offset >= from && offset < end) within++
+    }
+  }
+
+  return {
+    file(path, origin) {
+      totals.files++
+      if (origin instanceof Error) findings.add('unreadable', name, `${path}: ${origin.message}`)
+      else rows(path, origin)
+    },
+    record(offset, value) {
+      if (!dataset.keeps(value)) return
+      totals.expected++
+      if (offsets.has(offset)) totals.found++
+      else if (isRefused(dataset, partition, offset, value)) totals.refused++
+      else {
+        missingCount++
+        if (missing.length < 5) missing.push(offset)
+      }
+    },
+    end() {
+      if (missingCount > 0) {
+        const text = `${missingCount} records have no row, first at ${missing.join(', ')}`
+        findings.add('lake_missing', name, text)
+      }
+      if (within > totals.found) {
+        findings.add('lake_extra', name, `${within - totals.found} rows are of no such record`)
+      }
+      let last = Number.NEGATIVE_INFINITY
+      for (const [start, to] of [...ranges].sort(([a], [b]) => a - b)) {
+        const text = `the files from ${start} overlap those that end at ${last}`
+        if (start < last) findings.add('lake_twice', name, `${text}: ${span(start, last)}`)
+        last = Math.max(last, to)
+      }
+      return totals
+    },
+  }
+}
+
+/** Whether no file can hold the record: the exporter counts it as refused. */
+function isRefused(dataset: Dataset, partition: number, offset: number, record: unknown): boolean {
+  const eventUs = dataset.eventUs(record)
+  if (!Number.isSafeInteger(eventUs) || eventUs < 0) return true
+  return 'fault' in cellsOf(dataset.columns, { partition, offset, record })
+}

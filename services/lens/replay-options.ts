@@ -1,0 +1,26 @@
+import { z } from 'zod'
+
+/** A time such as 2026-11-24T12:00:00Z; the value is in milliseconds since the epoch. */
+export const instant = z.string().transform((text, context) => {
+  // Without a zone it would be read as this machine's.
+  const ms = /T.*(Z|[+-]\d\d:?\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isFinite(ms)) return ms
+  context.addIssue(`${JSON.stringify(text)} is no time; write 2026-11-24T12:00:00Z`)
+  return z.NEVER
+})
+
+/** A series such as {"model":"m"}: labels as JSON. */
+export const seriesLabels = z.string().transform((text, context): Record<string, string> => {
+  try {
+    return z.record(z.string(), z.string()).parse(JSON.parse(text))
+  } catch {
+    const example = `write '{"model":"m"}', or '{}' for the fleet`
+    context.addIssue(`${JSON.stringify(text)} is no series; ${example}`)
+    return z.NEVER
+  }
+})
+
+/** a,b;a; means the groupings [a, b], [a] and [] (the fleet), as windowing has them. */
+export const groupingList = z
+  .string()
+  .transform((text) => text.split(';').map((part) => part.split(',').filter((name) => name !== '')))

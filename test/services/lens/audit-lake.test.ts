@@ -1,0 +1,117 @@
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
+import { systemClock } from '../../../services/bus/clock.ts'
+import { type Codec, createCodec, readSchemas } from '../../../services/bus/codec.ts'
+import { createHealth } from '../../../services/bus/health.ts'
+import { createMemoryBus, type MemoryBus } from '../../../services/bus/memory.ts'
+import { createFileRegistry } from '../../../services/bus/registry.ts'
+import { runStage } from '../../../services/bus/run.ts'
+import { createTopics } from '../../../services/bus/topics.ts'
+import { lakeFileBytes } from '../../../services/exporter/effects.ts'
+import { createLakeProcessor } from '../../../services/exporter/lake-processor.ts'
+import { lakeStage } from '../../../services/exporter/stage.ts'
+import { openStore } from '../../../services/exporter/store.ts'
+import { createFindings } from '../../../services/lens/audit-findings.ts'
+import { auditLake, lakeFolder } from '../../../services/lens/audit-lake.ts'
+import { NOON_US, tokenEvents, wholeRequest } from '../../records.ts'
+
+const PARTITIONS = 2
+const ROWS_MAX = 10
+
+describe('lens/audit-lake', () => {
+  let bus: MemoryBus
+  let codec: Codec
+  let folder: string
+
+  /** 30 ended requests in two hours, 10 records that end none and a bad one; then the exporter. */
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'lens-audit-lake-'))
+    codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
+    bus = createMemoryBus({ clock: systemClock, automatic: true })
+    await createTopics(bus, { partitions: PARTITIONS, replication: 1 })
+    const sink = await bus.sink()
+    for (let i = 0; i < 40; i++) {
+      const started_at = NOON_US + (i % 2) * 3_600e6
+      const make = i % 4 === 3 ? tokenEvents : wholeRequest
+      const value = codec.encode(TOKEN_EVENTS, make({ request_id: `r-${i}`, started_at }))
+      await sink.append(TOKEN_EVENTS, i % PARTITIONS, [{ key: null, value }])
+    }
+    await sink.append(TOKEN_EVENTS, 0, [{ key: null, value: Buffer.from('no avro') }])
+    const health = createHealth('exporter')
+    const store = await openStore(folder, {})
+    const stage = lakeStage({ roll: 60_000, rowsMax: ROWS_MAX }, store, health)
+    const onFailure = (error: unknown) => expect.fail(String(error))
+    const parts = { bus, codec, clock: systemClock, health, log: () => {}, onFailure }
+    const exporter = await runStage(stage, parts)
+    await bus.settle()
+    await exporter.stop()
+  })
+
+  afterEach(() => rmSync(folder, { recursive: true }))
+
+  async function audited() {
+    const findings = createFindings()
+    const rows = await auditLake({ bus, codec, log: () => {} }, folder, new Map(), findings)
+    const said = findings.list.map(({ kind, place, text }) => `${kind}: ${place}: ${text}`)
+    return { rows: rows.filter(({ dataset }) => dataset === 'requests'), said }
+  }
+
+  function files(): string[] {
+    const paths = readdirSync(folder, { recursive: true }).map(String).sort()
+    return paths.filter((path) => path.endsWith('.parquet'))
+  }
+
+  it('finds every ended request once', async () => {
+    const { rows, said } = await audited()
+    expect(said).deep.equal([])
+    expect(rows.map(({ expected, found }) => [expected, found])).deep.equal([
+      [20, 20],
+      [10, 10],
+    ])
+    expect(rows[0]).include({ from: 0, end: 21, files: 2 })
+  })
+
+  it('names records that lost their file', async () => {
+    const [path] = files().filter((name) => name.includes('token-events-1'))
+    rmSync(join(folder, path!))
+    const { said } = await audited()
+    expect(said).deep.equal([
+      'lake_missing: requests-1: 10 records have no row, first at 0, 2, 4, 6, 8',
+    ])
+  })
+
+  it('names a row that is in two files', async () => {
+    const [path] = files().filter((name) => name.includes('token-events-0'))
+    const other = path!.replace('hour=12', 'hour=12/x')
+    await (await openStore(folder, {})).put(other, Buffer.from(''))
+    copyFileSync(join(folder, path!), join(folder, other))
+    expect((await audited()).said[0]).equal(`lake_twice: requests-0: 0 again in ${other}`)
+  })
+
+  it('names a row that no record of the topic made, and files that overlap', async () => {
+    // Offset 1 of partition 1 ends no request.
+    const at = { topic: TOKEN_EVENTS, partition: 1, firstOffset: 0, changelog: [], partitions: {} }
+    const options = { rollMs: 60_000, rowsMax: ROWS_MAX }
+    const committed = { offset: 1, metadata: '' }
+    const processor = createLakeProcessor({ ...at, committed }, options)
+    const record = { offset: 1, appendMs: 0, value: wholeRequest(), bad: null }
+    processor.onBatch({ topic: TOKEN_EVENTS, partition: 1, records: [record] })
+    const [file] = processor.onDrain().effects
+    await (await openStore(folder, {})).put(file!.path, lakeFileBytes(file!))
+    expect((await audited()).said).deep.equal([
+      'lake_extra: requests-1: 1 rows are of no such record',
+      'lake_twice: requests-1: the files from 1 overlap those that end at 19: [1, 19)',
+    ])
+  })
+
+  it('names a file that cannot be read, and a store that cannot be listed', async () => {
+    const [path] = files()
+    writeFileSync(join(folder, path!), 'no parquet')
+    expect((await audited()).said[0]).match(/^unreadable: requests-0: requests\/date=.*parquet: /)
+    expect(() => lakeFolder('s3://lake/lens')).throw(/only a folder can be audited.*s3 sync/)
+    expect(lakeFolder('file:///a/b')).equal('/a/b')
+  })
+})
