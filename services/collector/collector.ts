@@ -7,6 +7,7 @@ import { type ProxyStats, startProxy } from './proxy.ts'
 import { createQueue, type Queue, type QueueStats } from './queue.ts'
 import { createRuns } from './runs.ts'
 import { type Scraper, type ScraperStats, startScraper } from './scraper.ts'
+import { openSpool } from './spool.ts'
 
 export interface CollectorParts {
   readonly config: CollectorConfig
@@ -34,9 +35,15 @@ export interface Collector {
   stop(): Promise<void>
 }
 
-/** Starts proxy, queue and scrapers. Throws LensError configuration_invalid if it cannot listen. */
+/**
+ * Starts proxy, queue and scrapers. Throws LensError configuration_invalid if it cannot listen or
+ * cannot have its spool.
+ */
 export async function startCollector(parts: CollectorParts): Promise<Collector> {
   const { config, log, clock = SYSTEM_CLOCK, timers = SYSTEM_TIMERS } = parts
+  const { spool: folder, spoolBytes: spoolBytesMax } = config
+  const spooling = folder !== '' && spoolBytesMax > 0
+  const spool = spooling ? openSpool({ folder, bytesMax: spoolBytesMax, log, clock }) : undefined
   const queue = createQueue({
     sink: parts.sink,
     encode: parts.encode,
@@ -45,6 +52,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     recordsMax: config.queueRecordsMax,
     bytesMax: config.queueBytesMax,
     deadlineMs: config.sendDeadline,
+    spool,
     log,
     clock,
     timers,
@@ -65,6 +73,9 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     publish: (record) => queue.add(TOKEN_EVENTS, record.request_id, record),
     clock,
     timers,
+  }).catch((error: unknown) => {
+    spool?.close()
+    throw error
   })
   const scrapers = startScrapers(config, endpoint, queue, { log, clock, timers })
   return {

@@ -100,11 +100,27 @@ export const collectorConfig = z.strictObject({
   queueRecordsMax: count
     .default(20_000)
     .meta(named('QUEUE_RECORDS_MAX'))
-    .describe('Records held for sending; when full, new ones are dropped and counted'),
+    .describe('Records held for sending; when full, new ones go to the spool or are dropped'),
   queueBytesMax: count
     .default(64 * MEBIBYTE)
     .meta(named('QUEUE_BYTES_MAX'))
     .describe('Bytes held for sending'),
+  spool: z
+    .string()
+    .default('')
+    .meta(named('SPOOL'))
+    .describe(
+      'Folder of its own on a local disk, for records while Kafka is away; empty = no spool',
+    ),
+  spoolBytes: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(256 * MEBIBYTE)
+    .meta(named('SPOOL_BYTES'))
+    .describe(
+      'Size of the spool; when full, the newest records are dropped, counted; 0 = no spool',
+    ),
   sendDeadline: duration
     .prefault('30s')
     .meta(named('SEND_DEADLINE'))
@@ -124,7 +140,11 @@ export const usage = `usage: npm run lens -- run collector [options]
 A proxy in front of an OpenAI-compatible server. It passes every call through, byte for byte, and
 publishes when the tokens of POST .../chat/completions and .../completions came.
 
+With --spool, records wait on disk while Kafka is away and are sent in order when it is back, also
+after a restart. When the spool is full, the newest are dropped and counted.
+
 examples:
   npm run lens -- run collector --upstream http://127.0.0.1:8000 --provider vllm
   npm run lens -- run collector --upstream https://api.openai.com --provider openai
+  npm run lens -- run collector --spool /var/lib/lens-spool
   npm run lens -- run collector --scrape-url http://127.0.0.1:8000/metrics`

@@ -1,13 +1,16 @@
 import type { StageHealth } from '../bus/health.ts'
 import type { CollectorStats } from './collector.ts'
 
-/** Every record of the queue is sent, dropped for a reason, unknown or still queued. */
+/** Every record of the queue is sent, dropped for a reason, unknown, queued or in the spool. */
 function countsOf({ queue, proxy }: CollectorStats): Record<string, number> {
   const dropped = Object.entries(queue.dropped).map(([reason, n]) => [`dropped_${reason}`, n])
   const faults = Object.entries(proxy.faults).map(([reason, n]) => [`fault_${reason}`, n])
   const { sent, unknown } = queue
   const { requests, measured } = proxy
-  return { sent, unknown, requests, measured, ...Object.fromEntries([...dropped, ...faults]) }
+  const { written: spooled = 0, replayed = 0, restored = 0, setAside = 0 } = queue.spool ?? {}
+  const spool = { spooled, replayed, spool_restored: restored, spool_set_aside: setAside }
+  const named = Object.fromEntries([...dropped, ...faults])
+  return { sent, unknown, requests, measured, ...spool, ...named }
 }
 
 const REPORT_MS = 5_000
@@ -20,6 +23,8 @@ export function reportCollector(stats: () => CollectorStats, health: StageHealth
     const now = countsOf(current)
     for (const [name, value] of Object.entries(now)) health.count(name, value - (told[name] ?? 0))
     health.level('queued', current.queue.queued, 0)
+    health.level('spool_records', current.queue.spool?.records ?? 0, 0)
+    health.level('spool_bytes', current.queue.spool?.bytes ?? 0, 0)
     health.level('open_requests', current.proxy.open, 0)
     told = now
   }

@@ -1,10 +1,15 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { loadConfig } from '../../../services/bus/config.ts'
+import { createHealth } from '../../../services/bus/health.ts'
 import { type Collector, startCollector } from '../../../services/collector/collector.ts'
 import { collectorConfig } from '../../../services/collector/config.ts'
+import { reportCollector } from '../../../services/collector/report.ts'
 import { createFaultyLog, type FaultyLog } from './faulty-sink.ts'
 import { stream } from './frames.ts'
 import { chatCall, until } from './proxy-fixture.ts'
+import { folderOf } from './spool-fixture.ts'
 import { startUpstream } from './upstream.ts'
 
 const SSE = { 'content-type': 'text/event-stream' }
@@ -29,6 +34,21 @@ function records({ stored }: FaultyLog, topic: string) {
     .filter((append) => append.topic === topic)
     .flatMap((append) => append.records)
     .map(({ key, value }) => ({ key, ...JSON.parse(Buffer.from(value).toString()) }))
+}
+
+/** What a collector has reported: sums of its counts, last values of its levels. */
+function createTotals() {
+  const totals: Record<string, number> = {}
+  const health = {
+    ...createHealth('test'),
+    count(name: string, times: number) {
+      totals[name] = (totals[name] ?? 0) + times
+    },
+    level(name: string, value: number) {
+      totals[`level ${name}`] = value
+    },
+  }
+  return { health, totals }
 }
 
 describe('collector', () => {
@@ -75,9 +95,57 @@ describe('collector', () => {
     await upstream.close()
   })
 
+  it('keeps records in its spool while the log is away, and sends them after a restart', async () => {
+    const upstream = await startUpstream((response) => {
+      response.writeHead(200, SSE).end(stream(['a']))
+    })
+    const spool = ['--spool', join(folderOf(), 'spool')]
+    const argv = ['--upstream', upstream.url, '--send-deadline', '50ms', ...spool]
+    const away = await start(
+      createFaultyLog(undefined, () => false),
+      ...argv,
+    )
+    for (let i = 0; i < 3; i++) await chatCall(away.url).reply
+    expect(await start(createFaultyLog(), ...argv).catch((error) => error.message)).to.match(
+      /in use by another process; give each collector a --spool of its own/,
+    )
+    await away.stop()
+    expect(away.stats().queue).to.deep.include({ sent: 0, dropped: {}, unknown: 0, queued: 0 })
+
+    const log = createFaultyLog()
+    const back = await start(log, ...argv)
+    const { health, totals } = createTotals()
+    const endReport = reportCollector(back.stats, health)
+    await until(() => back.stats().queue.sent === 3)
+    await back.stop()
+    endReport()
+    const ids = records(log, 'lens.token-events').map(({ request_id }) => request_id)
+    expect(new Set(ids).size).to.equal(3)
+    expect(totals).to.include({ sent: 3, replayed: 3, spool_restored: 3, spooled: 0 })
+    expect(totals).to.include({ 'level spool_records': 0, 'level spool_bytes': 0 })
+    await upstream.close()
+  })
+
+  it('writes no file without a spool, or with one of no size', async () => {
+    const folder = join(folderOf(), 'spool')
+    for (const argv of [[], ['--spool', folder, '--spool-bytes', '0']]) {
+      const collector = await start(createFaultyLog(), ...argv)
+      expect(collector.stats().queue).not.to.have.property('spool')
+      await collector.stop()
+    }
+    expect(existsSync(folder)).to.equal(false)
+  })
+
   it('refuses an address that it cannot listen on', async () => {
     const failure = await start(createFaultyLog(), '--host', '203.0.113.1').catch((error) => error)
     expect(failure).to.include({ name: 'LensError', code: 'configuration_invalid' })
+    const spool = ['--spool', folderOf()]
+    for (let i = 0; i < 2; i++) {
+      const again = await start(createFaultyLog(), '--host', '203.0.113.1', ...spool).catch(
+        (e) => e,
+      )
+      expect(again.message).not.to.contain('in use by another process')
+    }
   })
 
   it('reads its configuration, and says what is wrong with it', () => {
@@ -89,6 +157,7 @@ describe('collector', () => {
       ['--scrape-url', 'a'],
       ['--tenant-header', 'a b'],
       ['--queue-records-max', '0'],
+      ['--spool-bytes', '-1'],
       ['--no-such'],
     ]) {
       expect(() => configOf(...argv))

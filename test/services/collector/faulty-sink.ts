@@ -1,8 +1,16 @@
 import type { NewRecord, Sink } from '../../../services/bus/port.ts'
 import { LensError } from '../../../services/core/errors.ts'
 
-/** What an append does: it is answered, refused, lost before or after the log has it, or silent. */
-export type Fate = 'ok' | 'unavailable' | 'refused' | 'lost' | 'lost_after' | 'foreign' | 'silent'
+/** What an append does: it is answered, refused, lost or silent, before or after the log has it. */
+export type Fate =
+  | 'ok'
+  | 'unavailable'
+  | 'refused'
+  | 'lost'
+  | 'lost_after'
+  | 'foreign'
+  | 'silent'
+  | 'silent_after'
 
 export interface Append {
   readonly sink: number
@@ -35,9 +43,9 @@ export function createFaultyLog(
   async function append(entry: Append) {
     appends.push(entry)
     const what = fate(entry, appends.length)
-    if (what === 'ok' || what === 'lost_after') stored.push(entry)
+    if (['ok', 'lost_after', 'silent_after'].includes(what)) stored.push(entry)
     if (what === 'ok') return { baseOffset: 0, appendMs: null }
-    if (what === 'silent') return new Promise<never>(() => {})
+    if (what.startsWith('silent')) return new Promise<never>(() => {})
     if (what === 'foreign') throw new TypeError('not ours')
     const lost = what === 'lost' || what === 'lost_after'
     const code = lost ? 'send_outcome_unknown' : 'broker_unavailable'
