@@ -4,6 +4,7 @@ import { askAgain, decodeAll, valuesOf } from './batch.ts'
 import { readChangelog } from './changelog.ts'
 import type { BrokerClock } from './clock.ts'
 import type { Decoder } from './codec.ts'
+import { failpoint } from './failpoint.ts'
 import { createOrder } from './in-order.ts'
 import { perform } from './perform.ts'
 import type { Delivery, RecordBatch, Source, TopicPartition } from './port.ts'
@@ -135,7 +136,7 @@ export function createLane<Effect>(
   }
 
   async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
-    await retrying(() => source.commit(topic, partition, to), how)
+    await retrying(() => atFailpoints(() => source.commit(topic, partition, to)), how)
     committed = to.offset
     firstUncommittedMs = null
   }
@@ -170,6 +171,12 @@ export function createLane<Effect>(
       gone = true
     },
   }
+}
+
+async function atFailpoints(commit: () => Promise<void>): Promise<void> {
+  failpoint('before-commit')
+  await commit()
+  failpoint('after-commit')
 }
 
 /** How long an orderly stop tries to get rid of what is left. */

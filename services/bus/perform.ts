@@ -1,4 +1,5 @@
 import type { Plan } from '../core/processor.ts'
+import { failpoint } from './failpoint.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageSpec } from './run.ts'
@@ -20,8 +21,13 @@ export async function perform<Effect>(
   const timer = heartbeat && setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
   try {
     if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
+    failpoint('before-publish')
     if (plan.outputs.length > 0) await publisher.publish(plan.outputs, how)
-    for (const effect of plan.effects) await retrying(() => spec.carryOut!(effect), how)
+    failpoint('after-publish')
+    for (const effect of plan.effects) {
+      await retrying(() => spec.carryOut!(effect), how)
+      failpoint('after-upload')
+    }
   } finally {
     clearInterval(timer)
   }

@@ -5,6 +5,7 @@ import { partitionOf } from '../core/hash.ts'
 import type { Output } from '../core/processor.ts'
 import type { BrokerClock, Clock } from './clock.ts'
 import type { Codec } from './codec.ts'
+import { failpoint } from './failpoint.ts'
 import type { Bus, LogRecord, NewRecord, Sink } from './port.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 
@@ -62,6 +63,7 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
         async () => (await opened()).append(topic, partition, part),
         how,
       )
+      failpoint('mid-publish')
       if (appendMs !== null) brokerClock.observe(appendMs)
     }
   }
