@@ -2,7 +2,7 @@
  * Recomputes every window from the raw records, slowly and plainly: arrays of values, sorted. It
  * shares no code with the pipeline but the record types.
  */
-import type { Aggregate, ResourceSample, TokenEvents } from '../../schemas/records.ts'
+import type { Aggregate, ResourceSample, TokenEvents, TriggerEvent } from '../../schemas/records.ts'
 
 interface Observation {
   readonly atUs: number
@@ -204,4 +204,21 @@ function compare(aggregate: Aggregate, window: ExactWindow): string[] {
 export function meanReading(samples: readonly ResourceSample[], fromMs: number, toMs: number) {
   const within = samples.filter(({ at }) => at >= fromMs * 1000 && at < toMs * 1000)
   return within.reduce((sum, { value }) => sum + value, 0) / within.length
+}
+
+/** Every event has one form, and an episode is resolved only after it fired. */
+export function triggerFaults(events: readonly TriggerEvent[]): readonly string[] {
+  const forms = new Map<string, string>()
+  const found: string[] = []
+  for (const event of events) {
+    const key = `${event.trigger_id} ${event.state}`
+    const form = JSON.stringify(event)
+    if ((forms.get(key) ?? form) !== form) found.push(`two forms of ${key} (${event.rule})`)
+    forms.set(key, form)
+  }
+  for (const key of forms.keys()) {
+    const [id, state] = key.split(' ')
+    if (state === 'resolved' && !forms.has(`${id} firing`)) found.push(`${id} only resolved`)
+  }
+  return found
 }

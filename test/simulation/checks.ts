@@ -3,7 +3,7 @@ import type { Aggregate, DeadLetter, TokenEvents, TriggerEvent } from '../../sch
 import { AGGREGATES, DEAD_LETTERS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../../services/bus/codec.ts'
 import type { StageHealth } from '../../services/bus/health.ts'
-import { differences, latest, recompute } from '../pipeline/oracle.ts'
+import { differences, latest, recompute, triggerFaults } from '../pipeline/oracle.ts'
 import type { StageName } from './processes.ts'
 import type { SimBus } from './sim-bus.ts'
 
@@ -21,7 +21,12 @@ interface Run {
 
 /** What is wrong, in words; nothing when all is well. */
 export async function faultsFound(run: Run): Promise<readonly string[]> {
-  return [...windowFaults(run), ...deadLetterFaults(run), ...anomalies(run), ...triggerFaults(run)]
+  return [
+    ...windowFaults(run),
+    ...deadLetterFaults(run),
+    ...anomalies(run),
+    ...triggerFaults(read<TriggerEvent>(run, TRIGGER_EVENTS)),
+  ]
 }
 
 function read<T>({ bus, codec, partitions }: Run, topic: string): T[] {
@@ -68,21 +73,4 @@ const ANOMALIES = ['gap_range', 'overlap_range', 'incomplete_range', 'too_late_r
 function anomalies({ health }: Run): readonly string[] {
   const totals = health.statistics.totals()
   return ANOMALIES.filter((name) => totals[name]).map((name) => `${name}: ${totals[name]}`)
-}
-
-/** An event has one form, and an episode is resolved only after it fired. */
-function triggerFaults(run: Run): readonly string[] {
-  const forms = new Map<string, string>()
-  const found: string[] = []
-  for (const event of read<TriggerEvent>(run, TRIGGER_EVENTS)) {
-    const key = `${event.trigger_id} ${event.state}`
-    const form = JSON.stringify(event)
-    if ((forms.get(key) ?? form) !== form) found.push(`two forms of ${key} (${event.rule})`)
-    forms.set(key, form)
-  }
-  for (const key of forms.keys()) {
-    const [id, state] = key.split(' ')
-    if (state === 'resolved' && !forms.has(`${id} firing`)) found.push(`${id} only resolved`)
-  }
-  return found
 }
