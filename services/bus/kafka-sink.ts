@@ -91,7 +91,10 @@ async function send(
   partition: number,
   records: readonly NewRecord[],
 ): Promise<Appended> {
-  const messages = records.map(({ key, value }) => ({ key, value: asBuffer(value), partition }))
+  const messages = records.map(({ key, value }) => {
+    const bytes = key === null || typeof key === 'string' ? key : asBuffer(key)
+    return { key: bytes, value: asBuffer(value), partition }
+  })
   const [result] = await producer.send({ topic, messages, acks: -1 })
   const appendMs = Number(result?.logAppendTime ?? -1)
   return { baseOffset: Number(result?.baseOffset), appendMs: appendMs < 0 ? null : appendMs }

@@ -15,7 +15,7 @@ export interface LogRecord {
 
 /** What a producer hands over. */
 export interface NewRecord {
-  readonly key: string | null
+  readonly key: string | Uint8Array | null
   readonly value: Uint8Array
 }
 

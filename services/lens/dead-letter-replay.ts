@@ -105,7 +105,7 @@ const OVERHEAD_BYTES = 1024
 
 /** Why a record cannot be sent again, or null. */
 function refusal(letter: DeadLetter, counts: Readonly<Record<string, number>>): string | null {
-  const { topic, partition, reason, detail, key, value } = letter
+  const { topic, partition, reason, detail, value } = letter
   const most = TOPICS.find(({ name }) => name === topic)?.messageBytesMax ?? 0
   if (partition >= (counts[topic] ?? 0)) return `there is no partition ${topic}-${partition} now`
   if (reason === 'empty') return 'the record had no value: there is nothing to send'
@@ -113,18 +113,11 @@ function refusal(letter: DeadLetter, counts: Readonly<Record<string, number>>): 
   if (bytesOf(letter) + OVERHEAD_BYTES > most) {
     return `its ${bytesOf(letter)} bytes are more than ${topic} takes uncompressed, ${most}`
   }
-  if (key !== null && !Buffer.from(textOf(key)!).equals(key)) {
-    return 'its key is no UTF-8 text and could not be sent byte for byte'
-  }
   return null
 }
 
 function bytesOf({ key, value }: DeadLetter): number {
   return (key?.length ?? 0) + (value?.length ?? 0)
-}
-
-function textOf(key: Uint8Array | null): string | null {
-  return key && Buffer.from(key.buffer, key.byteOffset, key.length).toString('utf8')
 }
 
 /** Well below what every topic takes in one append. */
@@ -155,7 +148,7 @@ async function append(
   sentBefore: number,
 ): Promise<Appended> {
   const { topic, partition } = group[0]!
-  const records = group.map(({ key, value }): NewRecord => ({ key: textOf(key), value: value! }))
+  const records = group.map(({ key, value }): NewRecord => ({ key, value: value! }))
   try {
     return await sink.append(topic, partition, records)
   } catch (cause) {

@@ -80,7 +80,7 @@ Without --yes it only says what it would send. Ends with 1 if something was refu
   - A record that is still bad comes back as a new dead letter, under its new offset.
   - A record that is good now is counted; replay it twice, and it is counted twice.
   - It keeps its event time: windows that are over do not take it, the lake does.
-  - Refused: a value that the dead letter does not hold, a key that is no UTF-8 text.
+  - Refused: a value that the dead letter does not hold, or that its topic does not take.
 
 usage: npm run lens -- dead-letters replay TOPIC-PARTITION-OFFSET... [options]
        npm run lens -- dead-letters replay --reason R | --topic T | --all [options]

@@ -59,7 +59,7 @@ describe('collector/queue', () => {
     }
     expect(values(log)).to.deep.equal(expected)
     for (const { records, partition } of log.appends.filter(({ topic }) => topic === 'a')) {
-      for (const { key } of records) expect(partitionOf(key!, 4)).to.equal(partition)
+      for (const { key } of records) expect(partitionOf(String(key), 4)).to.equal(partition)
     }
     expect(queue.stats()).to.deep.equal({ sent: 41, dropped: {}, unknown: 0, queued: 0 })
     expect(log.opened()).to.equal(1)
