@@ -113,9 +113,8 @@ export function reportLateness(
   watermarks: SourceWatermarks,
 ): void {
   const completeMs = minimum(watermarks, 'completeMs')
-  const appendClass = Math.ceil(report.completeMs / APPEND_CLASS_MS) * APPEND_CLASS_MS
-  const known = state.ahead.get(appendClass) ?? NO_WATERMARK
-  state.ahead.set(appendClass, advanceWatermark(known, report.eventWatermark))
+  // A member that has just begun knows its events, but not up to when it has read.
+  if (report.completeMs >= 0) noteAhead(state.ahead, report)
   for (const [endMs, eventWatermark] of state.ahead) {
     if (endMs > completeMs) continue
     state.ahead.delete(endMs)
@@ -123,6 +122,12 @@ export function reportLateness(
   }
   if (state.ahead.size > AHEAD_MAX) joinOldest(state.ahead)
   state.late = advanceWatermark(state.late, Math.min(watermarks.closed, state.events))
+}
+
+function noteAhead(ahead: Map<number, number>, report: WatermarkReport): void {
+  const appendClass = Math.ceil(report.completeMs / APPEND_CLASS_MS) * APPEND_CLASS_MS
+  const known = ahead.get(appendClass) ?? NO_WATERMARK
+  ahead.set(appendClass, advanceWatermark(known, report.eventWatermark))
 }
 
 function joinOldest(ahead: Map<number, number>): void {

@@ -167,6 +167,17 @@ describe('core/windows/watermark: a reader that lags', () => {
     expect(late).to.equal(70_000)
   })
 
+  it('is not overtaken by a member that begins anew and does not say how far it has read', () => {
+    const reports: Report[] = [
+      ['a', 0, 2, 500_000, 100_000, 10_000],
+      ['a', 1, 2, 500_000, 90_000, 10_000],
+      ['a', 0, 2, 500_000, 400_000, 20_000],
+      ['a', 0, 2, 500_000, 400_000, -1],
+      ['a', 1, 2, 500_000, 97_000, 20_000],
+    ]
+    expect(late(...reports)).to.deep.equal([UNKNOWN, 100_000, 100_000, 100_000, 400_000])
+  })
+
   it('remembers a bounded number of append times, and makes nothing late too early', () => {
     const lateness = createLateness()
     const read = reader(['a'], lateness)
