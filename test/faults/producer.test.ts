@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { createKafkaBus } from '../../services/bus/kafka.ts'
 import type { Bus, Sink } from '../../services/bus/port.ts'
 import type { LensError } from '../../services/core/errors.ts'
-import { fresh, newTopic } from '../broker/bus-under-test.ts'
+import { fresh, newTopic, until } from '../broker/bus-under-test.ts'
 import { type FaultyStack, startFaultyStack } from './faulty-stack.ts'
 
 const PRODUCER = 'producer'
@@ -78,7 +78,7 @@ describe('faults/producer, on a real broker', function () {
       await sleep(500)
       const before = acknowledged.length
       await strike()
-      await sleep(3_000)
+      await until('it goes on', () => acknowledged.length > before + 200)
       await end()
       await sink.close()
       const log = (await direct.readAll(topic, 0)).map(({ value }) => Number(value))
@@ -89,7 +89,6 @@ describe('faults/producer, on a real broker', function () {
       expect(lost, 'none acknowledged and lost').deep.equal([])
       const unasked = log.filter((n) => !acknowledged.includes(String(n)))
       expect(unknown.map(Number), 'all others are known to be unknown').include.members(unasked)
-      expect(acknowledged.length, 'it went on').greaterThan(before + 10)
     })
   }
 })
