@@ -1,3 +1,4 @@
+import { valuesOf } from './batch.ts'
 import type { Codec } from './codec.ts'
 import type { Bus } from './port.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
@@ -10,8 +11,7 @@ export async function readChangelog(
   how: RetrySurroundings,
 ): Promise<readonly unknown[]> {
   const records = await retrying(() => bus.readAll(topic, partition), how)
-  const values = records.map((record) => record.value)
-  await retrying(() => codec.prepare(topic, values), how)
+  await retrying(() => codec.prepare(topic, valuesOf(records)), how)
   const read = codec.decoder(topic)
   return records.flatMap(({ value, appendMs }) => {
     const result = read(value, appendMs)

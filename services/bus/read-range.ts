@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { LensError } from '../core/errors.ts'
+import { createOrder } from './in-order.ts'
 import type { Bus, LogRecord, RecordBatch } from './port.ts'
 
 /** The offsets [from, end) of one partition. */
@@ -8,7 +9,7 @@ export interface Span {
   readonly end: number
 }
 
-/** Takes the records of a part of a partition; it is awaited before the next part comes. */
+/** Takes records of one partition; it is awaited before the next ones, of any partition, come. */
 export type Visit = (partition: number, records: readonly LogRecord[]) => void | Promise<void>
 
 /** Nothing for so long, and the rest is not coming. */
@@ -32,14 +33,23 @@ export async function readRanges(
   const source = bus.source(`lens-read-${randomUUID()}`, [topic])
   const ended = Promise.withResolvers<void>()
   let timer = setTimeout(stalled, STALL_MS)
+  let isOver = false
+  const inOrder = createOrder(() => isOver, fail)
+
+  function fail(error: unknown): void {
+    isOver = true
+    ended.reject(error)
+  }
 
   function stalled(): void {
     const places = [...left].map((i) => `${topic}-${i}@${next[i]}`).join(' ')
     const message = `no record came for ${STALL_MS / 1000} s at ${places}; try again`
-    ended.reject(new LensError('broker_unavailable', message, { retryable: true }))
+    fail(new LensError('broker_unavailable', message, { retryable: true }))
   }
 
   async function take({ partition, records, end }: RecordBatch): Promise<void> {
+    // Only waiting is bounded: a visit may take its time.
+    clearTimeout(timer)
     const from = next[partition]!
     const wanted = records.filter(({ offset }) => offset >= from && offset < spans[partition]!.end)
     // Noted first: after a rebalance the part may come again.
@@ -47,6 +57,7 @@ export async function readRanges(
     if (wanted.length > 0) await visit(partition, wanted)
     if (next[partition]! >= spans[partition]!.end) left.delete(partition)
     if (left.size === 0) ended.resolve()
+    else timer = setTimeout(stalled, STALL_MS)
   }
 
   try {
@@ -59,14 +70,13 @@ export async function readRanges(
       },
       async batch(batch, { isStale }) {
         if (!left.has(batch.partition) || isStale()) return
-        clearTimeout(timer)
-        timer = setTimeout(stalled, STALL_MS)
-        await take(batch).catch(ended.reject)
+        await inOrder(() => take(batch))
       },
-      failed: ended.reject,
+      failed: fail,
     })
     await ended.promise
   } finally {
+    isOver = true
     clearTimeout(timer)
     await source.stop()
   }

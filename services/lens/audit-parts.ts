@@ -1,4 +1,5 @@
 import { DEAD_LETTERS } from '../../schemas/topics.ts'
+import { valuesOf } from '../bus/batch.ts'
 import { type Codec, HEADER_BYTES } from '../bus/codec.ts'
 import type { Bus, LogRecord } from '../bus/port.ts'
 
@@ -24,8 +25,7 @@ export async function decodeBatch(
   topic: string,
   records: readonly LogRecord[],
 ): Promise<ReadRecord[]> {
-  const values = records.map(({ value }) => value)
-  await codec.prepare(topic, values)
+  await codec.prepare(topic, valuesOf(records))
   // The codec refuses large values, and a dead letter may be one: it is asked by the header.
   const asked = topic === DEAD_LETTERS ? HEADER_BYTES : undefined
   return records.map(({ offset, appendMs, value: bytes }) => {

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import type { DeadLetter } from '../../schemas/records.ts'
 import { DEAD_LETTERS } from '../../schemas/topics.ts'
+import { valuesOf } from '../bus/batch.ts'
 import { type Codec, HEADER_BYTES } from '../bus/codec.ts'
-import { createOrder } from '../bus/in-order.ts'
-import type { Bus, Delivery, LogRecord, RecordBatch } from '../bus/port.ts'
+import type { Bus, LogRecord } from '../bus/port.ts'
+import { readRanges, type Span } from '../bus/read-range.ts'
 import { LensError } from '../core/errors.ts'
 
 /** What these commands need of the platform. */
@@ -32,62 +32,26 @@ type Visit = (letters: readonly FoundLetter[]) => void | Promise<void>
  * letters; rejects with the first error of `visit`.
  */
 export async function scanDeadLetters({ bus, codec }: Parts, visit: Visit): Promise<number> {
-  const unread = await unreadRanges(bus)
-  if (unread.size === 0) return 0
-  const source = bus.source(`lens-dead-letters-${randomUUID()}`, [DEAD_LETTERS])
-  const ended = Promise.withResolvers<void>()
   let unreadable = 0
-  let isOver = false
-  const inOrder = createOrder(() => isOver, fail)
-
-  function fail(error: unknown): void {
-    isOver = true
-    ended.reject(error)
-  }
-
-  async function take(batch: RecordBatch, { isStale }: Delivery): Promise<void> {
-    const range = unread.get(batch.partition)
-    if (!range || isStale()) return
-    const records = batch.records.filter(({ offset }) => offset >= range.next && offset < range.end)
-    // Noted first: after a rebalance it all comes again, and may not be replayed again.
-    range.next = Math.max(range.next, batch.end)
-    await codec.prepare(
-      DEAD_LETTERS,
-      records.map(({ value }) => value),
-    )
+  await readRanges(bus, DEAD_LETTERS, await spansOf(bus), async (_, records) => {
+    await codec.prepare(DEAD_LETTERS, valuesOf(records))
     const letters = records.map((record) => readLetter(codec, record))
     const readable = letters.filter((letter) => letter !== null)
     unreadable += letters.length - readable.length
     await visit(readable)
-    if (range.next >= range.end) unread.delete(batch.partition)
-    if (unread.size > 0) return
-    isOver = true
-    ended.resolve()
-  }
-
-  try {
-    await source.run({
-      assigned() {},
-      batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
-      failed: fail,
-    })
-    await ended.promise
-  } finally {
-    await source.stop()
-  }
+  })
   return unreadable
 }
 
-/** By partition of lens.dead-letters, the offsets that are to be read. */
-async function unreadRanges(bus: Bus): Promise<Map<number, { next: number; end: number }>> {
+/** By partition of lens.dead-letters, the offsets that are there now. */
+async function spansOf(bus: Bus): Promise<Span[]> {
   const counts = await bus.partitionCounts([DEAD_LETTERS])
   if (!(DEAD_LETTERS in counts)) {
     const message = `there is no topic ${DEAD_LETTERS}; create it with: npm run lens -- topics`
     throw new LensError('topic_missing', message)
   }
   const ranges = await bus.offsets(DEAD_LETTERS)
-  const all = ranges.map(({ first, end }, i) => [i, { next: first, end }] as const)
-  return new Map(all.filter(([, { next, end }]) => next < end))
+  return ranges.map(({ first, end }) => ({ from: first, end }))
 }
 
 /** The codec refuses values over 1 MiB and a dead letter may be larger: it sees the header. */
