@@ -50,7 +50,7 @@ describe('broker/bus, transactional producers', function () {
     await append(bus, topic, 0, 'd')
     await transact(topic, ['e'])
     const [range] = await bus.offsets(topic)
-    await until('all is shown', () => member.batches.at(-1)?.end === range!.end)
+    await until('all is shown', () => (member.batches.at(-1)?.end ?? 0) >= range!.end)
     expect(member.texts()).to.deep.equal(['a', 'b', 'c', 'd', 'e'])
     member.batches.forEach(({ from }, i) => {
       expect(from).to.equal(member.batches[i - 1]?.end ?? 0)
