@@ -1,20 +1,18 @@
 /**
- * Runs pieces of work one after the other. Once `isOver`, what is left does nothing. An error goes
- * to `onError`, and to the caller too unless it is over then.
+ * Runs pieces of work one after the other. Once `isOver`, what is left does nothing, and what fails
+ * fails in silence; an error before that goes to `onError`, whose part it is to end this.
  */
 export function createOrder(
   isOver: () => boolean,
   onError: (error: unknown) => void,
 ): (work: () => Promise<void>) => Promise<void> {
-  let tail: Promise<unknown> = Promise.resolve()
+  let tail: Promise<void> = Promise.resolve()
   return (work) => {
-    const next = tail
+    tail = tail
       .then(() => (isOver() ? undefined : work()))
       .catch((error) => {
         if (!isOver()) onError(error)
-        if (!isOver()) throw error
       })
-    tail = next.catch(() => {})
-    return next
+    return tail
   }
 }

@@ -19,7 +19,9 @@ export interface Lane extends TopicPartition {
   /** `end` was the partition's end when the broker's clock showed at least `brokerMs`. */
   tick(brokerMs: number, end: number): Promise<void>
   committedOffset(): number
-  /** Rejects when what was left could not be published, written and committed. */
+  /** Everything before it has been given to the processor. */
+  readOffset(): number
+  /** Flushes what may be flushed; what could not be is the lane's failure, like any other. */
   drain(): Promise<void>
   /** The partition has a new owner, or this one begins anew: whatever is under way ends. */
   abandon(): void
@@ -51,15 +53,19 @@ export function createLane<Effect>(
   let firstUncommittedMs: number | null = null
   let wakeMs = Number.NEGATIVE_INFINITY
   let gone = false
+  let triesUntilMs = Number.POSITIVE_INFINITY
   // Work of one partition never overlaps.
   const inOrder = createOrder(() => gone || parts.isStopped(), onError)
-  const ready = inOrder(begin)
-  ready.catch(() => {})
+  void inOrder(begin)
 
-  /** When the partition is no longer ours, its new owner will do the work again. */
+  /**
+   * When the partition is no longer ours, its new owner will do the work again. Otherwise too the
+   * lane is over: what the processor gives next would be committed over what has failed.
+   */
   function onError(error: unknown): void {
-    gone = (error as LensError).code === 'partition_lost'
-    if (gone) log(`${spec.name}: ${topic}-${partition}: ${(error as Error).message}`)
+    gone = true
+    const isLost = (error as LensError).code === 'partition_lost'
+    if (isLost) log(`${spec.name}: ${topic}-${partition}: ${(error as Error).message}`)
     else fail(error)
   }
 
@@ -132,7 +138,8 @@ export function createLane<Effect>(
   }
 
   function surroundings(heartbeat?: () => Promise<void>): RetrySurroundings {
-    return { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() }
+    const isLate = () => clock.monotonicMs() > triesUntilMs
+    return { ...parts, heartbeat, isStopped: () => gone || parts.isStopped() || isLate() }
   }
 
   async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
@@ -147,25 +154,21 @@ export function createLane<Effect>(
     batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
     isDue: () => processor !== null && wakeMs <= brokerClock.nowMs(),
     committedOffset: () => committed,
+    readOffset: () => position,
     async tick(brokerMs, end) {
       await inOrder(async () => {
         const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
         health.lag(topic, partition, Math.max(0, lagMs))
         const caughtUp = position >= end
         if (processor) await work(processor.onTick({ brokerMs, caughtUp }), surroundings())
-      }).catch(() => {})
+      })
     },
     async drain() {
-      await ready.catch(() => {})
-      const untilMs = clock.monotonicMs() + DRAIN_MAX_MS
-      const how = { ...surroundings(), isStopped: () => clock.monotonicMs() > untilMs }
-      try {
-        await inOrder(async () => {
-          if (processor) await work(processor.onDrain(), how)
-        })
-      } finally {
-        gone = true
-      }
+      triesUntilMs = clock.monotonicMs() + DRAIN_MAX_MS
+      await inOrder(async () => {
+        if (processor) await work(processor.onDrain(), surroundings())
+      })
+      gone = true
     },
     abandon() {
       gone = true

@@ -40,9 +40,11 @@ export interface Stage {
   tick(): Promise<void>
   /** Every record that was in the source topics when it was called has been committed. */
   isCaughtUp(): Promise<boolean>
+  /** Every record that was there has been read; a stop flushes what is not committed yet. */
+  hasReadAll(): Promise<boolean>
   /**
    * Stops reading, flushes what may be flushed, commits and leaves the group. Rejects, after all of
-   * that, when a flush failed: its records are not committed and will be read again.
+   * that, when a flush failed, or the stage before it: what is not committed will be read again.
    */
   stop(): Promise<void>
 }
@@ -56,16 +58,26 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
   let lanes = new Map<string, Lane>()
   let stopping = false
-  let failed = false
+  let failure: unknown = null
+  let halted = false
 
   function fail(error: unknown): void {
-    if (failed || stopping) return
-    failed = true
+    failure ??= error
+    if (halted || stopping) return
+    halted = true
     parts.onFailure(error)
   }
 
   function laneParts(): LaneParts<Effect> {
-    return { ...parts, spec, source, partitions, publisher, brokerClock, isStopped: () => failed }
+    return { ...parts, spec, source, partitions, publisher, brokerClock, isStopped: () => halted }
+  }
+
+  async function areAtEnd(offset: (lane: Lane) => number): Promise<boolean> {
+    const ends = new Map<string, readonly OffsetRange[]>()
+    for (const topic of spec.topics) ends.set(topic, await bus.offsets(topic))
+    return [...lanes.values()].every(
+      (lane) => offset(lane) >= ends.get(lane.topic)![lane.partition]!.end,
+    )
   }
 
   await source.run({
@@ -84,27 +96,19 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
 
   return {
     async tick() {
-      if (stopping || failed) return
+      if (stopping || halted) return
       const due = [...lanes.values()].filter((lane) => lane.isDue())
       await tickLanes(due, bus, brokerClock).catch((error) => log(`${spec.name}: ${error.message}`))
     },
-    async isCaughtUp() {
-      const ends = new Map<string, readonly OffsetRange[]>()
-      for (const topic of spec.topics) ends.set(topic, await bus.offsets(topic))
-      const all = [...lanes.values()]
-      return all.every(
-        (lane) => lane.committedOffset() >= ends.get(lane.topic)![lane.partition]!.end,
-      )
-    },
+    isCaughtUp: () => areAtEnd((lane) => lane.committedOffset()),
+    hasReadAll: () => areAtEnd((lane) => lane.readOffset()),
     async stop() {
       if (stopping) return
       stopping = true
-      const drains = failed ? [] : [...lanes.values()].map((lane) => lane.drain())
-      const outcomes = await Promise.allSettled(drains)
+      if (!halted) await Promise.all([...lanes.values()].map((lane) => lane.drain()))
       await source.stop()
       await publisher.close()
-      const lost = outcomes.find((outcome) => outcome.status === 'rejected')
-      if (lost) throw lost.reason
+      if (failure) throw failure
     },
   }
 }

@@ -100,7 +100,9 @@ export async function runMain<Shape extends z.ZodRawShape>(
       () => null,
       (error: unknown) => error,
     )
-    if (unfinished) logLine(`${main.name}: not all could be drained: ${describe(unfinished)}`)
+    if (unfinished && unfinished !== failure) {
+      logLine(`${main.name}: not all could be drained: ${describe(unfinished)}`)
+    }
     await platform.bus.close()
     await telemetry.shutdown()
     process.exit(failure || unfinished ? 1 : 0)

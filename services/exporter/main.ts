@@ -19,7 +19,11 @@ usage: npm run lens -- run exporter [options]
     platform.log(`exporter: ${store.describe}${spec ? ' and OTLP' : ''}`)
     return {
       async stop() {
-        await Promise.all([lake.stop(), otlp?.stop()])
+        try {
+          await lake.stop()
+        } finally {
+          await otlp?.stop()
+        }
       },
     }
   },

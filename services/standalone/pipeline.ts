@@ -85,9 +85,9 @@ export async function startPipeline(
 
   const endReport = reportCollector(collector.stats, createHealth('collector'))
 
-  async function settled(stage: Stage): Promise<void> {
+  async function until(isSettled: () => Promise<boolean>): Promise<void> {
     const deadlineMs = clock.monotonicMs() + DRAIN_MAX_MS
-    while (!(await stage.isCaughtUp()) && clock.monotonicMs() < deadlineMs) {
+    while (!(await isSettled()) && clock.monotonicMs() < deadlineMs) {
       await clock.sleep(DRAIN_LOOK_MS)
     }
   }
@@ -98,8 +98,9 @@ export async function startPipeline(
     async drain() {
       await collector.stop()
       // In the order of the flow: what one stage has not published, the next cannot read. The
-      // exporter does not catch up by itself: stop() makes it write what it holds.
-      for (const stage of stages.slice(0, 3)) await settled(stage)
+      // exporter does not commit by itself: stop() makes it write what it holds.
+      for (const stage of stages.slice(0, 3)) await until(stage.isCaughtUp)
+      for (const stage of stages.slice(3)) await until(stage.hasReadAll)
       let unfinished: unknown = null
       for (const stage of stages) {
         await stage.stop().catch((error) => {

@@ -44,8 +44,36 @@ describe('bus/run, effects', () => {
     await fixture.memory.settle()
     expect(fixture.failures).to.deep.equal([BROKEN])
     await stage.tick()
-    await stage.stop()
+    expect(await stage.stop().catch((error) => error), 'stop says so too').to.equal(BROKEN)
     expect([await fixture.committed(0), await fixture.committed(1)]).to.deep.equal([null, null])
     expect(await fixture.outputs(0), 'a failed stage does not drain').not.to.include(99)
+  })
+
+  /** Stops the stage in the middle of an effect; its drain would commit beyond it. */
+  async function stopsWhile(carryOut: () => Promise<void>): Promise<unknown> {
+    const onDrain = () => ({ ...NOTHING, commit: { offset: 2, metadata: 'drained' } })
+    const create = echo(seen, { onDrain }, true)
+    const stage = await fixture.start(echoSpec(seen, { create, carryOut }))
+    await fixture.produce(0, 5)
+    const settled = fixture.memory.settle()
+    while (seen.length === 0) await new Promise(setImmediate)
+    const outcome = stage.stop().catch((error) => error)
+    await settled
+    return outcome
+  }
+
+  it('commits nothing over what fails while it stops, and says what failed', async () => {
+    expect(await stopsWhile(() => new Promise((_, no) => setImmediate(no, BROKEN)))).equal(BROKEN)
+    expect(fixture.failures, 'it is ending already').to.deep.equal([])
+    expect(await fixture.committed(0)).to.equal(null)
+  })
+
+  it('gives up some seconds after it is stopped what was under way and can never succeed', async () => {
+    const away = () => {
+      fixture.clock.advance(1000)
+      return Promise.reject(AWAY)
+    }
+    expect(await stopsWhile(away)).to.equal(AWAY)
+    expect(await fixture.committed(0)).to.equal(null)
   })
 })

@@ -146,8 +146,10 @@ describe('bus/run', () => {
     expect(await stage.isCaughtUp()).to.equal(true)
     await stage.stop()
     const other = await fixture.start(echoSpec(seen, { group: 'lazy', create: lazy }))
+    expect(await other.hasReadAll()).to.equal(false)
     await fixture.memory.settle()
     expect(await other.isCaughtUp(), 'read, but not committed').to.equal(false)
+    expect(await other.hasReadAll()).to.equal(true)
   })
 
   it('joins the group of its name and none other', async () => {
