@@ -46,6 +46,8 @@ export interface Aggregate {
   readonly final: boolean
   /** 0 for the first final result; each correction by late data within the allowed lateness adds 1. */
   readonly revision: number
+  /** True: closed after the maximum hold without some source partition. Published again, with the next revision, when that partition has passed the window's end. */
+  readonly incomplete: boolean
   /** Requests that ended in the window. */
   readonly requests: number
   /** Of these, the ones with status error or truncated. */
@@ -268,6 +270,8 @@ export interface Closing {
   readonly complete_ms: number
   /** How many partitions the source topic has. */
   readonly source_partitions: number
+  /** True: statistics wrote this report in place of a partition that had held windows for too long. What its watermark closes is incomplete. */
+  readonly on_behalf: boolean
 }
 
 /** Internal. What windowing counted in one range of one source partition: records per series, then one closing record in every partition of lens.window-slices. The merger applies a range only when its closing record has arrived (design §4). */

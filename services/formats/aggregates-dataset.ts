@@ -52,6 +52,7 @@ const COLUMNS: readonly Column<Aggregate>[] = [
   required('window_start', 'timestamp_us', (a) => a.start * 1000),
   required('window_end', 'timestamp_us', (a) => a.end * 1000),
   required('revision', 'int32', (a) => a.revision),
+  required('incomplete', 'bool', (a) => a.incomplete),
   required('requests', 'int64', (a) => a.requests),
   required('errors', 'int64', (a) => a.errors),
   required('cancelled', 'int64', (a) => a.cancelled),

@@ -5,6 +5,7 @@ import {
   createLateness,
   createWatermarks,
   reportLateness,
+  reportOf,
   reportWatermark,
 } from '../core/windows/watermark.ts'
 import {
@@ -123,14 +124,7 @@ export function createLedger(policy: LedgerPolicy): Ledger {
     through: () => through,
     apply({ topic, partition, records, closing }) {
       for (const record of records) merge(record)
-      const report = {
-        topic,
-        partition,
-        partitions: closing.source_partitions,
-        watermark: closing.watermark,
-        eventWatermark: closing.event_watermark,
-        completeMs: closing.complete_ms,
-      }
+      const report = reportOf(topic, partition, closing)
       reportWatermark(watermarks, report)
       reportLateness(lateness, report, watermarks)
       advance()

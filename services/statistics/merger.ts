@@ -35,6 +35,8 @@ export interface Merger {
   add(offset: number, record: WindowSlice): CompleteRange | null
   /** The oldest offset that must be read again to be in this state; Infinity before any record. */
   rewindOffset(): number
+  /** Where the last range of a source partition ended; null before its first one. */
+  endOf(topic: string, partition: number): number | null
 }
 
 interface Source {
@@ -47,6 +49,9 @@ interface Source {
   closingOffset: number
   watermark: number
   completeMs: number
+  /** Likewise of what was said on its behalf; Infinity once it has said no less itself. */
+  behalfOffset: number
+  behalfWatermark: number
   readonly held: Map<number, { firstOffset: number; readonly byKey: Map<string, WindowSlice> }>
 }
 
@@ -55,6 +60,8 @@ const NEW_SOURCE = {
   closingOffset: Number.POSITIVE_INFINITY,
   watermark: Number.NEGATIVE_INFINITY,
   completeMs: Number.NEGATIVE_INFINITY,
+  behalfOffset: Number.POSITIVE_INFINITY,
+  behalfWatermark: Number.NEGATIVE_INFINITY,
 }
 
 /**
@@ -65,7 +72,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
   const sources = new Map<string, Source>()
 
   function sourceOf(record: WindowSlice): Source {
-    const key = `${record.source_topic}-${record.source_partition}`
+    const key = sourceKey(record.source_topic, record.source_partition)
     let source = sources.get(key)
     if (!source) {
       source = { ...NEW_SOURCE, held: new Map() }
@@ -121,15 +128,22 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
   }
 
   function noteClosing(source: Source, offset: number, closing: Closing): void {
-    const { watermark, complete_ms } = closing
+    const { watermark, complete_ms, on_behalf } = closing
+    if (on_behalf) {
+      if (watermark < source.behalfWatermark) return
+      source.behalfOffset = offset
+      source.behalfWatermark = watermark
+      return
+    }
     if (watermark < source.watermark || complete_ms < source.completeMs) return
     source.closingOffset = offset
     source.watermark = watermark
     source.completeMs = complete_ms
+    if (watermark >= source.behalfWatermark) source.behalfOffset = Number.POSITIVE_INFINITY
   }
 
   function oldestClosing(): number {
-    return least([...sources.values()].map((source) => source.closingOffset))
+    return least([...sources.values()].flatMap((s) => [s.closingOffset, s.behalfOffset]))
   }
 
   return {
@@ -145,5 +159,10 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       )
       return Math.min(least(held), oldestClosing())
     },
+    endOf: (topic, partition) => sources.get(sourceKey(topic, partition))?.to ?? null,
   }
+}
+
+function sourceKey(topic: string, partition: number): string {
+  return `${topic}-${partition}`
 }

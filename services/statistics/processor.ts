@@ -1,14 +1,17 @@
 import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
-import { AGGREGATES, AGGREGATES_LIVE } from '../../schemas/topics.ts'
+import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../schemas/topics.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Assignment, Batch, Commit, Output, Plan, Processor, Tick } from '../core/processor.ts'
+import { createHold, type Held } from '../core/windows/hold.ts'
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { seriesOf } from '../core/windows/series.ts'
 import {
   createLateness,
   createWatermarks,
   type Lateness,
+  NO_WATERMARK,
   reportLateness,
+  reportOf,
   reportWatermark,
 } from '../core/windows/watermark.ts'
 import { type CompleteRange, createMerger } from './merger.ts'
@@ -17,6 +20,8 @@ import { createWindows } from './windows.ts'
 /** What statistics is told. */
 export interface StatisticsPolicy extends WindowPlan {
   readonly latenessMs: number
+  /** How long a window waits for a partition that others are ahead of. */
+  readonly holdMs: number
   /** How often results of open windows are published. */
   readonly liveEveryMs: number
   /** Topics that windowing reads: each must have reported before a window can close. */
@@ -40,7 +45,9 @@ export interface StatisticsCounts {
 interface Snapshot {
   readonly rewind: number
   readonly through: number | null
-  readonly lateness: LatenessState
+  /** Missing in what an earlier build has committed, like the next one. */
+  readonly whole?: number | null
+  readonly lateness?: LatenessState
   readonly fleetSince: number | null
 }
 
@@ -68,14 +75,15 @@ export function createStatistics(
       if (next >= live) counts.count(name, times)
     },
   }
-  const fleetPartition = partitionOf(seriesOf({}).key, partitions['lens.window-slices']!)
+  const fleetPartition = partitionOf(seriesOf({}).key, partitions[WINDOW_SLICES]!)
   const ownsFleet = policy.hasFleet && partition === fleetPartition
   const fleetSinceMs = last?.fleetSince ?? Number.NEGATIVE_INFINITY
-  const lateness = last ? readLateness(last.lateness) : createLateness()
+  const lateness = last?.lateness ? readLateness(last.lateness) : createLateness()
   const resumed = { ownsFleet, fleetSinceMs, lateMs: lateness.late }
   const windows = createWindows({ ...policy, ...resumed }, counted)
   const merger = createMerger(counted, (offset) => offset < live)
   const watermarks = createWatermarks(policy.sourceTopics)
+  const hold = createHold(policy.holdMs)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
@@ -87,15 +95,7 @@ export function createStatistics(
 
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
-    const { watermark, event_watermark, complete_ms, source_partitions } = range.closing
-    const report = {
-      topic: range.topic,
-      partition: range.partition,
-      partitions: source_partitions,
-      watermark,
-      eventWatermark: event_watermark,
-      completeMs: complete_ms,
-    }
+    const report = reportOf(range.topic, range.partition, range.closing)
     reportWatermark(watermarks, report)
     if (!isReplaying) reportLateness(lateness, report, watermarks)
     return windows.advance({ ...watermarks, late: lateness.late })
@@ -108,11 +108,19 @@ export function createStatistics(
     })
   }
 
+  function onBehalf(held: Held): Output {
+    counts.count('hold_ended', 1)
+    const at = merger.endOf(held.topic, held.partition)!
+    const value = reportOnBehalf(held, at, watermarks.byTopic.get(held.topic)!.length)
+    return { topic: WINDOW_SLICES, partition, key: null, value }
+  }
+
   function snapshot(): Commit {
     const rewind = Math.min(next, windows.floorOffset(), merger.rewindOffset())
     const state: Snapshot = {
       rewind,
       through: finite(windows.through()),
+      whole: finite(windows.wholeMs()),
       lateness: writeLateness(lateness),
       fleetSince: finite(windows.fleetSince()),
     }
@@ -122,7 +130,9 @@ export function createStatistics(
   function endReplay(): void {
     if (!isReplaying || next < live) return
     isReplaying = false
-    windows.resume(last?.through ?? Number.NEGATIVE_INFINITY)
+    const through = last?.through ?? Number.NEGATIVE_INFINITY
+    const whole = last?.whole === undefined ? through : (last.whole ?? Number.NEGATIVE_INFINITY)
+    windows.resume(through, whole)
     // What the replay has changed was shown live before.
     for (const _ of windows.live());
   }
@@ -168,8 +178,10 @@ export function createStatistics(
     onBatch(batch: Batch): Plan {
       return inParts(AGGREGATES, results(batch)[Symbol.iterator](), () => lastAppendMs)
     },
-    onTick({ brokerMs }: Tick): Plan {
+    onTick({ brokerMs, caughtUp }: Tick): Plan {
       if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
+      const held = caughtUp ? hold.look(brokerMs, watermarks) : []
+      if (held.length > 0) return plan(held.map(onBehalf), brokerMs)
       const due = brokerMs - liveMs >= policy.liveEveryMs
       if (due) liveMs = brokerMs
       counts.level('series', windows.seriesCount(), partition)
@@ -180,6 +192,20 @@ export function createStatistics(
     },
     onDrain: () => plan([], Number.POSITIVE_INFINITY),
   }
+}
+
+/** A closing record: in the log, so that all who read it close the same windows at one place. */
+function reportOnBehalf(held: Held, at: number, sourcePartitions: number): WindowSlice {
+  const place = { source_topic: held.topic, source_partition: held.partition, from: at, to: at }
+  const closing = {
+    ...{ series_count: 0, records: 0, dead_letters: 0 },
+    watermark: held.watermark,
+    event_watermark: NO_WATERMARK,
+    complete_ms: held.state.completeMs,
+    source_partitions: sourcePartitions,
+    on_behalf: true,
+  }
+  return { ...place, series: null, slices: [], closing }
 }
 
 function finite(ms: number): number | null {

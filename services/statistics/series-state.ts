@@ -6,6 +6,7 @@ import {
   createAggregate,
   mergeAggregate,
   type SeriesAggregate,
+  type WindowResult,
 } from '../core/windows/slice.ts'
 
 /** A window, named by its end. */
@@ -50,14 +51,14 @@ export function sliceOf(state: SeriesState, startMs: number): SeriesAggregate {
 export function windowResult(
   state: SeriesState,
   { sizeMs, endMs }: WindowEnd,
-  { final, revision }: { final: boolean; revision: number },
+  settled: Pick<WindowResult, 'final' | 'revision' | 'incomplete'>,
 ): Aggregate {
   const startMs = endMs - sizeMs
   const total = createAggregate()
   for (const [sliceMs, slice] of state.slices) {
     if (sliceMs >= startMs && sliceMs < endMs) mergeAggregate(total, slice)
   }
-  return aggregateResult({ series: state.series.labels, startMs, sizeMs, final, revision }, total)
+  return aggregateResult({ series: state.series.labels, startMs, sizeMs, ...settled }, total)
 }
 
 /** The windows to correct that end by `to`, by end and size; they are dirty no more. */

@@ -21,6 +21,7 @@ export function statisticsStage(
   const policy = {
     ...plan,
     latenessMs: config.lateness,
+    holdMs: config.hold || Number.POSITIVE_INFINITY,
     liveEveryMs: config.liveEvery,
     sourceTopics: [TOKEN_EVENTS, RESOURCE_SAMPLES],
     hasFleet: !config.noFleet,

@@ -4,6 +4,7 @@ import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
 import type { Lateness, SourceWatermarks } from '../core/windows/watermark.ts'
+import { createIncomplete, type Incomplete } from './incomplete.ts'
 import {
   closedWindowsOf,
   createSeriesState,
@@ -41,23 +42,26 @@ export interface WindowsCounts {
 }
 
 /** How far time has come. */
-export type Progress = Pick<SourceWatermarks, 'closed' | 'passed'> & Pick<Lateness, 'late'>
+export type Progress = Pick<SourceWatermarks, 'closed' | 'whole' | 'passed'> &
+  Pick<Lateness, 'late'>
 
 /** All series of one partition: slices in, windows out. */
 export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
   merge(record: WindowSlice, floorOffset: number): void
   /**
-   * Moves on to the watermarks: corrections first, then the windows that have closed, by end. Made
-   * one by one as they are taken; all must be taken before anything else is done.
+   * Moves on to the watermarks: corrections first, and what is no longer incomplete, then the
+   * windows that have closed, by end. Made one by one as they are taken; all must be taken before
+   * anything else is done.
    */
   advance(to: Progress): Iterable<Aggregate>
   /** Of the series that changed since the last call, the open windows that end next. */
   live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
+  wholeMs: Incomplete['wholeMs']
   /** After a replay: what an earlier owner has closed is not closed again. */
-  resume(throughMs: number): void
+  resume(throughMs: number, wholeMs: number): void
   fleetSince(): number
   /** The oldest offset that the slices still needed come from. */
   floorOffset(): number
@@ -78,6 +82,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   const { sizesMs, latenessMs } = policy
   const all = new Map<string, SeriesState>()
   const floors = new Map<number, number>()
+  const incomplete = createIncomplete()
   let through = Number.NEGATIVE_INFINITY
   let passedThrough = Number.NEGATIVE_INFINITY
   let lateThrough = step(policy.lateMs)
@@ -121,7 +126,8 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     const key = windowKey(window)
     const revision = (state.revisions.get(key) ?? unseenRevision(state, window.endMs)) + 1
     state.revisions.set(key, revision)
-    return windowResult(state, window, { final: true, revision })
+    const settled = { final: true, revision, incomplete: incomplete.note(state, window) }
+    return windowResult(state, window, settled)
   }
 
   /** The silent fleet's windows of an earlier owner are not remembered, but were published. */
@@ -140,10 +146,8 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     const due: { state: SeriesState; endMs: number }[] = []
     for (const state of all.values()) {
       const ends = resultEnds(policy, state, through, to)
-      if (state === fleet && Number.isFinite(through)) {
-        const from = Math.max(through, to - ZERO_FILL_MAX_MS)
-        for (const endMs of endsBetween(policy, from, to)) ends.add(endMs)
-      }
+      const isFleet = state === fleet && Number.isFinite(through)
+      for (const endMs of isFleet ? fleetEnds(policy, through, to) : []) ends.add(endMs)
       for (const endMs of ends) due.push({ state, endMs })
     }
     due.sort((a, b) => a.endMs - b.endMs)
@@ -164,12 +168,14 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
 
   return {
     merge,
-    *advance({ closed, passed, late }) {
+    *advance({ closed, whole, passed, late }) {
       const to = step(closed)
+      const isWhole = incomplete.advance(step(whole))
       // After a silence the clock has closed what a backfill then fills: its windows are corrected
       // when its own events have passed them, all of them when the clock moves on again.
-      if (to > through || step(passed) > passedThrough) {
-        yield* corrections(to > through ? to : step(passed))
+      const isPassed = step(passed) > passedThrough
+      if (to > through || isPassed || isWhole) {
+        yield* corrections(to > through ? to : isPassed ? step(passed) : incomplete.wholeMs())
         passedThrough = step(passed)
       }
       if (to > through) {
@@ -186,10 +192,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     },
     *live() {
       const newest = greatest(floors.keys())
-      const endMs = firstEndAfter(
-        policy,
-        Number.isFinite(through) ? Math.min(through, newest) : newest,
-      )
+      const endMs = firstEndAfter(policy, through > 0 ? Math.min(through, newest) : newest)
       for (const state of all.values()) {
         if (!state.changed) continue
         state.changed = false
@@ -197,11 +200,23 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       }
     },
     through: () => through,
-    resume(throughMs) {
+    wholeMs: incomplete.wholeMs,
+    resume(throughMs, wholeMs) {
       through = Math.max(through, throughMs)
+      incomplete.advance(wholeMs)
+      if (!fleet || !Number.isFinite(through)) return
+      // The silent fleet's windows are in no slice: nothing else says that they were published.
+      for (const endMs of fleetEnds(policy, incomplete.wholeMs(), through)) {
+        for (const sizeMs of sizesMs) incomplete.note(fleet, { sizeMs, endMs })
+      }
     },
     fleetSince: () => fleetSince,
     floorOffset: () => least(floors.values()),
     seriesCount: () => all.size,
   }
+}
+
+/** The ends in (after, to] at which the fleet has results, whatever happens in it. */
+function fleetEnds(plan: WindowPlan, after: number, to: number): Iterable<number> {
+  return endsBetween(plan, Math.max(after, to - ZERO_FILL_MAX_MS), to)
 }

@@ -104,6 +104,7 @@ export function createWindowing(
         event_watermark: eventWatermark,
         complete_ms: completeMs,
         source_partitions: sourcePartitions,
+        on_behalf: false,
       }
       const value: WindowSlice = { ...range, series: null, slices: [], closing }
       outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })

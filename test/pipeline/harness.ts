@@ -130,7 +130,11 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
     await bus.settle()
     while (dead.length > 0) {
       const name = dead.pop()!
-      await running.get(name)!.stop()
+      // It says once more what it died of.
+      await running
+        .get(name)!
+        .stop()
+        .catch(() => {})
       await start(name)
       await bus.settle()
     }

@@ -13,9 +13,11 @@ export interface Evaluation {
 
 /**
  * Evaluates a condition on a final aggregate, by Kleene's logic. `isWhole` says that the series was
- * there for all of the window: else a rate is no rate yet, and being below something means nothing.
+ * there for all of the window: else, or when the window is incomplete, a rate is no rate yet, and
+ * being below something means nothing.
  */
 export function evaluate(condition: Condition, aggregate: Aggregate, isWhole: boolean): Evaluation {
+  const isPart = !isWhole || aggregate.incomplete
   const observed: Record<string, number> = {}
   const thresholds: Record<string, number> = {}
   const verdictOf = (part: Condition): Verdict => {
@@ -39,7 +41,7 @@ export function evaluate(condition: Condition, aggregate: Aggregate, isWhole: bo
     if (value === null) return null
     observed[name] = value
     if (samples < minCount) return null
-    if (reading.kind === 'rate' && !isWhole && direction === 'below') return null
+    if (reading.kind === 'rate' && isPart && direction === 'below') return null
     return direction === 'above' ? value > threshold : value < threshold
   }
   return { verdict: verdictOf(condition), observed, thresholds }

@@ -164,6 +164,8 @@ export interface WindowResult {
   readonly sizeMs: number
   readonly final: boolean
   readonly revision: number
+  /** Not all source partitions have passed its end. */
+  readonly incomplete?: boolean
 }
 
 /** The published form: lens.aggregates when final, lens.aggregates-live when not. */
@@ -175,6 +177,7 @@ export function aggregateResult(window: WindowResult, source: SeriesAggregate): 
     end: window.startMs + window.sizeMs,
     final: window.final,
     revision: window.revision,
+    incomplete: window.incomplete ?? false,
     requests: source.requests,
     errors: source.errors,
     cancelled: source.cancelled,

@@ -1,3 +1,4 @@
+import type { Closing } from '../../../schemas/records.ts'
 import { least } from '../extremes.ts'
 
 /** How much a source partition may be out of order, and when it counts as idle. */
@@ -26,8 +27,13 @@ export interface SourceWatermarks {
   readonly byTopic: Map<string, PartitionState[]>
   /** Source topics that must have reported. */
   readonly expected: readonly string[]
-  /** Windows that end by it are closed: the least of all partitions, the idle ones at the clock. */
+  /**
+   * Windows that end by it are closed: the least of all partitions, the idle ones at the clock, and
+   * those that others no longer wait for at what was reported on their behalf.
+   */
   closed: number
+  /** Of these, the ones that every partition has passed itself; the others are incomplete. */
+  whole: number
   /** Of these, the ones that events have passed, anywhere; the others were closed by the clock. */
   passed: number
   /** The latest event anywhere, less the allowed disorder. */
@@ -40,7 +46,7 @@ export interface SourceWatermarks {
  */
 export interface Lateness {
   /**
-   * Data of windows that ended before it, by more than the lateness, is too late. At most `closed`,
+   * Data of windows that ended before it, by more than the lateness, is too late. At most `whole`,
    * and at most the latest event that was appended before everything that is still to be read: so
    * that neither the clock nor the lag of a reader makes data late, only events before it do.
    */
@@ -61,14 +67,22 @@ export interface WatermarkReport {
   readonly eventWatermark: number
   /** Broker time of append up to which the partition has been read; -1 when unknown. */
   readonly completeMs: number
+  /** Not by itself: statistics no longer waits for it. */
+  readonly onBehalf: boolean
 }
 
-interface PartitionState {
+/** What a partition has said; `closed` is also what was said on its behalf. */
+export interface PartitionState {
   readonly watermark: number
+  readonly closed: number
   readonly completeMs: number
 }
 
-const NOT_REPORTED: PartitionState = { watermark: NO_WATERMARK, completeMs: -1 }
+const NOT_REPORTED: PartitionState = {
+  watermark: NO_WATERMARK,
+  closed: NO_WATERMARK,
+  completeMs: -1,
+}
 
 /** Width of the classes of append times in `ahead`. */
 const APPEND_CLASS_MS = 10_000
@@ -76,10 +90,23 @@ const APPEND_CLASS_MS = 10_000
 /** Classes in `ahead`; behind a reader that lags further the oldest ones are put together. */
 const AHEAD_MAX = 64
 
+/** What a closing record says of its source partition. */
+export function reportOf(topic: string, partition: number, closing: Closing): WatermarkReport {
+  return {
+    topic,
+    partition,
+    partitions: closing.source_partitions,
+    watermark: closing.watermark,
+    eventWatermark: closing.event_watermark,
+    completeMs: closing.complete_ms,
+    onBehalf: closing.on_behalf,
+  }
+}
+
 /** Nothing reported yet. */
 export function createWatermarks(expected: readonly string[]): SourceWatermarks {
   const none = Number.NEGATIVE_INFINITY
-  return { byTopic: new Map(), expected, closed: none, passed: none, newest: none }
+  return { byTopic: new Map(), expected, closed: none, whole: none, passed: none, newest: none }
 }
 
 /** Nothing is late yet. */
@@ -94,12 +121,15 @@ export function reportWatermark(state: SourceWatermarks, report: WatermarkReport
   while (row.length < report.partitions) row.push(NOT_REPORTED)
   state.byTopic.set(report.topic, row)
   const before = row[report.partition]!
+  const own = report.onBehalf ? NO_WATERMARK : report.watermark
   row[report.partition] = {
-    watermark: advanceWatermark(before.watermark, report.watermark),
+    watermark: advanceWatermark(before.watermark, own),
+    closed: advanceWatermark(before.closed, report.watermark),
     completeMs: advanceWatermark(before.completeMs, report.completeMs),
   }
-  const watermark = minimum(state, 'watermark')
-  if (watermark > NO_WATERMARK) state.closed = advanceWatermark(state.closed, watermark)
+  const [whole, closed] = [minimum(state, 'watermark'), minimum(state, 'closed')]
+  if (whole > NO_WATERMARK) state.whole = advanceWatermark(state.whole, whole)
+  if (closed > NO_WATERMARK) state.closed = advanceWatermark(state.closed, closed)
   if (report.eventWatermark > NO_WATERMARK) {
     state.newest = advanceWatermark(state.newest, report.eventWatermark)
   }
@@ -121,7 +151,7 @@ export function reportLateness(
     if (eventWatermark > NO_WATERMARK) state.events = advanceWatermark(state.events, eventWatermark)
   }
   if (state.ahead.size > AHEAD_MAX) joinOldest(state.ahead)
-  state.late = advanceWatermark(state.late, Math.min(watermarks.closed, state.events))
+  state.late = advanceWatermark(state.late, Math.min(watermarks.whole, state.events))
 }
 
 function noteAhead(ahead: Map<number, number>, report: WatermarkReport): void {

@@ -58,6 +58,7 @@ export function aggregate(over: Partial<Aggregate> = {}): Aggregate {
     end: T0_MS + 60_000,
     final: true,
     revision: 0,
+    incomplete: false,
     requests: 3,
     errors: 1,
     cancelled: 0,

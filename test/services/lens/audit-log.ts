@@ -34,7 +34,7 @@ export function closing(
 ): MadeRecord {
   const counts = { series_count: q === 0 ? 1 : 0, records: to - from, dead_letters: 0 }
   const times = { watermark: NOON_MS, event_watermark: NOON_MS, complete_ms: NOON_MS + to }
-  const value = { ...counts, ...times, source_partitions: 1, ...more }
+  const value = { ...counts, ...times, source_partitions: 1, on_behalf: false, ...more }
   return { q, record: { ...place(from, to), series: null, slices: [], closing: value } }
 }
 

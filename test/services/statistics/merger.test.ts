@@ -9,7 +9,8 @@ function series(from: number, to: number, name: string, partition = 0): WindowSl
 
 function closing(from: number, to: number, count: number, partition = 0): WindowSlice {
   const counts = { series_count: count, records: to - from, dead_letters: 0 }
-  const made = { ...counts, watermark: 0, event_watermark: 0, complete_ms: 0, source_partitions: 1 }
+  const times = { watermark: 0, event_watermark: 0, complete_ms: 0 }
+  const made = { ...counts, ...times, source_partitions: 1, on_behalf: false }
   return { ...series(from, to, '', partition), series: null, closing: made }
 }
 
@@ -108,6 +109,17 @@ describe('statistics/merger', () => {
     const offsets = (...records: WindowSlice[]) => feed(records, 10).merger.rewindOffset()
     expect(offsets(at(5, 5), at(9, 9), at(3, 9), at(9, -1))).equal(11)
     expect(offsets(at(9, 9), at(3, -1), at(9, 9))).equal(12)
+  })
+
+  it('reads again also from what was said on behalf of a source, until that has said no less', () => {
+    const at = (watermark: number, on_behalf: boolean): WindowSlice => {
+      const record = closing(5, 5, 0)
+      return { ...record, closing: { ...record.closing!, watermark, on_behalf } }
+    }
+    const offsets = (...records: WindowSlice[]) => feed(records, 10).merger.rewindOffset()
+    expect(offsets(at(5, false), at(50, true), at(9, false), at(70, true), at(20, false))).equal(13)
+    expect(offsets(at(5, false), at(50, true), at(50, false))).equal(12)
+    expect(offsets(at(50, true), at(60, false), at(40, true), at(60, false))).equal(13)
   })
 
   // A member died in the middle of a range; the next one reports before it does it again.

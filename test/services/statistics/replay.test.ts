@@ -9,6 +9,7 @@ import { SOURCE_TOPIC, slicesLog } from './slices-log.ts'
 const POLICY = {
   ...DEFAULT_WINDOWS,
   latenessMs: 120_000,
+  holdMs: 900_000,
   liveEveryMs: 2_000,
   sourceTopics: [SOURCE_TOPIC],
   hasFleet: true,

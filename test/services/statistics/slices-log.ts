@@ -38,12 +38,18 @@ export function slicesLog(seed: number, turns: number): readonly Appended[] {
     committed: [NO_WATERMARK, NO_WATERMARK],
   }))
 
-  function write(source: Source, from: number, to: number, series: readonly WindowSlice[]): void {
+  function write(
+    source: Source,
+    from: number,
+    to: number,
+    series: readonly WindowSlice[],
+    on_behalf = false,
+  ): void {
     for (const value of series) log.push({ appendMs: nowMs, value })
     const { watermark, eventWatermark, completeMs: complete_ms } = source
     const counts = { series_count: series.length, records: to - from, dead_letters: 0 }
     const times = { watermark, event_watermark: eventWatermark, complete_ms }
-    const closing = { ...counts, ...times, source_partitions: SOURCES }
+    const closing = { ...counts, ...times, source_partitions: SOURCES, on_behalf }
     const value = { ...place(source, from, to), series: null, slices: [], closing }
     log.push({ appendMs: nowMs, value })
   }
@@ -77,12 +83,21 @@ export function slicesLog(seed: number, turns: number): readonly Appended[] {
     write(source, source.to, source.to, [])
   }
 
+  /** What statistics does for a source that others have waited for. */
+  function onBehalf(source: Source): void {
+    const watermark = Math.max(...sources.map((each) => each.watermark)) - upTo(60_000)
+    if (source.watermark === NO_WATERMARK || watermark <= source.watermark) return
+    const said = { ...source, watermark, eventWatermark: NO_WATERMARK }
+    write(said, source.to, source.to, [], true)
+  }
+
   for (let turn = 0; turn < turns; turn++) {
     const source = sources[upTo(SOURCES)]!
     const x = random()
     if (x < 0.6) range(source)
     else if (x < 0.8) idle(source)
     else if (x < 0.9) restart(source)
+    else if (x < 0.95) onBehalf(source)
     else for (const each of sources) idle(each)
     nowMs += upTo(8_000)
     eventMs += upTo(20_000)

@@ -38,7 +38,8 @@ function show(aggregates: readonly Aggregate[], sizeS = 60): string[] {
 /** Closed up to one second after noon, passed by events up to another. */
 function advance(windows: Windows, closedS: number, passedS: number): Aggregate[] {
   const passed = NOON_MS + passedS * 1000
-  return [...windows.advance({ closed: NOON_MS + closedS * 1000, passed, late: passed })]
+  const closed = NOON_MS + closedS * 1000
+  return [...windows.advance({ closed, whole: closed, passed, late: passed })]
 }
 
 function to(windows: Windows, s: number): Aggregate[] {
@@ -109,7 +110,8 @@ describe('statistics/windows', () => {
     advance(windows, 600, 0)
     windows.merge(slice(10), 0)
     const late = NOON_MS + 180_000
-    const passed = { closed: NOON_MS + 600_000, passed: NOON_MS }
+    const closed = NOON_MS + 600_000
+    const passed = { closed, whole: closed, passed: NOON_MS }
     expect(show([...windows.advance({ ...passed, late })])).deep.equal(['60: 2 (1)'])
     windows.merge(slice(20), 0)
     expect(show(advance(windows, 700, 700)).slice(0, 1)).deep.equal(['660: 0 (0)'])
@@ -167,10 +169,50 @@ describe('statistics/windows', () => {
     expect(show(advance(windows, 86_460, 65))[0]).equal('120: 4 (1)')
   })
 
+  describe('closed before every partition has passed them', () => {
+    /** Of one minute: end: requests (revision), and a mark when incomplete. */
+    function marked(aggregates: readonly Aggregate[]): string[] {
+      const minutes = aggregates.filter(({ size_s }) => size_s === 60)
+      return show(minutes).map((text, i) => `${text}${minutes[i]!.incomplete ? ' incomplete' : ''}`)
+    }
+
+    function held(windows: Windows, closedS: number, wholeS: number): string[] {
+      const [closed, whole] = [NOON_MS + closedS * 1000, NOON_MS + wholeS * 1000]
+      return marked([...windows.advance({ closed, whole, passed: closed, late: whole })])
+    }
+
+    it('are incomplete, and published once more when the last one has', () => {
+      const { windows } = setUp()
+      windows.merge(slice(0), 0)
+      windows.merge(slice(60, 5), 0)
+      expect(held(windows, 130, 60)).deep.equal(['60: 1 (0)', '120: 5 (0) incomplete'])
+      expect(held(windows, 135, 110)).deep.equal([])
+      expect(held(windows, 135, 120)).deep.equal(['120: 5 (1)'])
+      expect(held(windows, 135, 130)).deep.equal([])
+    })
+
+    it('are corrected and completed in one', () => {
+      const { windows } = setUp()
+      windows.merge(slice(0), 0)
+      expect(held(windows, 65, 0)).deep.equal(['60: 1 (0) incomplete'])
+      windows.merge(slice(10, 2), 0)
+      expect(held(windows, 75, 0)).deep.equal(['60: 3 (1) incomplete'])
+      windows.merge(slice(20, 4), 0)
+      expect(held(windows, 85, 60)).deep.equal(['60: 7 (2)'])
+    })
+
+    it('are completed by the next owner, those of the silent fleet too', () => {
+      const { windows } = setUp({ ownsFleet: true, fleetSinceMs: NOON_MS })
+      windows.resume(NOON_MS + 180_000, NOON_MS + 60_000)
+      expect(held(windows, 180, 120)).deep.equal(['120: 0 (1)'])
+      expect(held(windows, 180, 180)).deep.equal(['180: 0 (1)'])
+    })
+  })
+
   it('closes nothing again that an earlier owner has closed', () => {
     const { windows } = setUp()
     windows.merge(slice(0), 0)
-    windows.resume(NOON_MS + 120_000)
+    windows.resume(NOON_MS + 120_000, NOON_MS + 120_000)
     expect(show(to(windows, 185))).deep.equal(['180: 0 (0)'])
   })
 })

@@ -151,6 +151,7 @@ describe('core/triggers/evaluate: too little data', () => {
 
   it('does not know a rate below a threshold before a whole window of the series', () => {
     const below = compare(REQUEST_RATE, 10, { direction: 'below' })
+    expect(verdict(below, { ...aggregate, incomplete: true }), 'incomplete').to.equal(null)
     expect([verdict(below, aggregate, false), verdict(below, aggregate, true)]).to.deep.equal([
       null,
       true,

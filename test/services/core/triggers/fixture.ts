@@ -39,6 +39,7 @@ export function windowEnding(minutes: number, more: Partial<Aggregate> = {}): Ag
     end,
     final: true,
     revision: 0,
+    incomplete: false,
     requests: 600,
     errors: 30,
     cancelled: 6,

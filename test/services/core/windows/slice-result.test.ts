@@ -51,6 +51,7 @@ describe('core/windows/slice: result', () => {
       end: 1_795_521_900_000,
       final: true,
       revision: 2,
+      incomplete: false,
       requests: 9,
       errors: 2,
       cancelled: 1,

@@ -31,7 +31,8 @@ function states(expected: readonly string[], reports: readonly Report[]) {
   const read = reader(expected)
   return reports.map(([topic, partition, partitions, watermark, event, completeMs = 0]) => {
     const eventWatermark = event ?? watermark
-    return read({ topic, partition, partitions, watermark, eventWatermark, completeMs })
+    const times = { watermark, eventWatermark, completeMs }
+    return read({ topic, partition, partitions, ...times, onBehalf: false })
   })
 }
 
@@ -113,6 +114,35 @@ describe('core/windows/watermark: closing', () => {
   })
 })
 
+describe('core/windows/watermark: on behalf of a partition', () => {
+  it('closes, but makes nothing whole and nothing late', () => {
+    const watermarks = createWatermarks(['a'])
+    const lateness = createLateness()
+    const place = (partition: number) => ({ topic: 'a', partition, partitions: 2 })
+    const at = (watermark: number, completeMs = 0) => {
+      return { watermark, eventWatermark: watermark, completeMs, onBehalf: false }
+    }
+    const behalf = { ...at(90), eventWatermark: NO_WATERMARK, onBehalf: true }
+    const seen = [
+      { ...place(0), ...at(100) },
+      { ...place(1), ...at(50) },
+      { ...place(1), ...behalf },
+      { ...place(1), ...at(60) },
+      { ...place(1), ...at(95) },
+    ].map((report) => {
+      reportWatermark(watermarks, report)
+      reportLateness(lateness, report, watermarks)
+      return [watermarks.closed, watermarks.whole, lateness.late]
+    })
+    expect(seen.slice(1)).to.deep.equal([
+      [50, 50, 50],
+      [90, 50, 50],
+      [90, 60, 60],
+      [95, 95, 95],
+    ])
+  })
+})
+
 describe('core/windows/watermark: lateness', () => {
   it('is that of closing while there are events', () => {
     expect(late(['a', 0, 2, 50], ['a', 1, 2, 40], ['a', 1, 2, 90])).to.deep.equal([UNKNOWN, 40, 50])
@@ -162,7 +192,7 @@ describe('core/windows/watermark: a reader that lags', () => {
 
   it('goes on from what an earlier owner had reached', () => {
     const read = reader(['a'], { ...createLateness(), late: 70_000 })
-    const report = { topic: 'a', partition: 0, partitions: 1, completeMs: 0 }
+    const report = { topic: 'a', partition: 0, partitions: 1, completeMs: 0, onBehalf: false }
     const { late } = read({ ...report, watermark: 60_000, eventWatermark: 60_000 })
     expect(late).to.equal(70_000)
   })
@@ -186,7 +216,7 @@ describe('core/windows/watermark: a reader that lags', () => {
       eventWatermark: i * 1_000,
       completeMs: i * 1e4,
     })
-    const place = (partition: number) => ({ topic: 'a', partition, partitions: 2 })
+    const place = (partition: number) => ({ topic: 'a', partition, partitions: 2, onBehalf: false })
     read({ ...place(1), ...ahead(1) })
     for (let i = 2; i <= 200; i++) read({ ...place(0), ...ahead(i) })
     expect(lateness.ahead.size).to.be.most(64)
@@ -212,7 +242,7 @@ describe('core/windows/watermark: any reports', () => {
           const least = greatest.size === 6 ? Math.min(...greatest.values()) : UNKNOWN
           const closed = Math.max(want.closed, least)
           want = { closed, late: Math.max(want.late, Math.min(closed, latest)) }
-          const report = { topic, partition, partitions: 3, completeMs: 0 }
+          const report = { topic, partition, partitions: 3, completeMs: 0, onBehalf: false }
           expect(read({ ...report, watermark, eventWatermark })).to.deep.equal(want)
         }
       }),
