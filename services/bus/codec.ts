@@ -4,6 +4,7 @@ import { TOPICS, topicNamed } from '../../schemas/topics.ts'
 import type { DeadLetterReason } from '../core/dead-letter.ts'
 import { assert } from '../core/errors.ts'
 import { type AvroGuard, createAvroGuard } from './avro-guard.ts'
+import { NOT_UNPACKED } from './port.ts'
 import type { Registry } from './registry.ts'
 
 /** A decoded value, or why there is none. Decoders may reuse one object for all their results. */
@@ -66,6 +67,7 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
 
   function readerOf(topic: string, bytes: Uint8Array | null): WriterReader | DeadLetterReason {
     if (bytes === null) return 'empty'
+    if (bytes === NOT_UNPACKED) return 'batch_too_large'
     if (bytes.length < HEADER_BYTES || bytes[0] !== 0) return 'bad_magic'
     if (bytes.length > VALUE_BYTES_MAX) return 'too_large'
     return readers.get(topic)!.get(schemaId(bytes)) ?? 'unknown_schema'

@@ -9,6 +9,7 @@ import {
 } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
+import type { Message } from './record-batch.ts'
 import { saysMembershipLost } from './retry.ts'
 
 interface SourceParts {
@@ -185,5 +186,6 @@ function toRecord(message: KafkaMessage): LogRecord {
     appendMs: Number(message.timestamp),
     key: message.key,
     value: message.value,
+    batchFrom: (message as Partial<Message>).batchFrom,
   }
 }

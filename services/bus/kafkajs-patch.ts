@@ -3,16 +3,10 @@
  * adapter before the first client is made (research/kafka-clients.md §1.4).
  */
 import { createRequire } from 'node:module'
-import zlib from 'node:zlib'
-import kafkajs from 'kafkajs'
-import { decompressFrameSync } from 'lz4-napi'
 import { assert } from '../core/errors.ts'
+import { readBatch } from './record-batch.ts'
 
 const require = createRequire(import.meta.url)
-const { CompressionCodecs, CompressionTypes } = kafkajs
-
-/** The package ships no types. */
-const snappy = require('snappyjs') as { uncompress(bytes: Uint8Array): Uint8Array }
 
 interface RequestQueue {
   pending: unknown[]
@@ -56,38 +50,13 @@ interface Runner {
   processEachBatch(batch: FetchedBatch): Promise<void>
 }
 
-/** Other people's producers use all of these; kafkajs itself knows only gzip. */
-const codecs: Record<number, Decompressor> = {
-  [CompressionTypes.Snappy]: (bytes) => readSnappy(bytes),
-  [CompressionTypes.LZ4]: (bytes) => decompressFrameSync(bytes),
-  [CompressionTypes.ZSTD]: (bytes) => zlib.zstdDecompressSync(bytes),
-}
-
-type Decompressor = (bytes: Buffer) => Buffer
-
-for (const [type, decompress] of Object.entries(codecs)) {
-  const registry = CompressionCodecs as Record<number, () => unknown>
-  registry[Number(type)] = () => ({
-    compress: () => {
-      throw new Error('this process reads the codec but does not write it')
-    },
-    decompress: async (bytes: Buffer) => decompress(bytes),
-  })
-}
-
-const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00])
-const XERIAL_HEADER_BYTES = 16
-
-/** Raw snappy, or the xerial framing of the Java client: blocks, each after its length. */
-function readSnappy(bytes: Buffer): Buffer {
-  if (!bytes.subarray(0, XERIAL_MAGIC.length).equals(XERIAL_MAGIC)) {
-    return Buffer.from(snappy.uncompress(bytes))
-  }
-  const blocks: Uint8Array[] = []
-  for (let at = XERIAL_HEADER_BYTES; at < bytes.length; ) {
-    const size = bytes.readUInt32BE(at)
-    blocks.push(snappy.uncompress(bytes.subarray(at + 4, at + 4 + size)))
-    at += 4 + size
-  }
-  return Buffer.concat(blocks)
-}
+/**
+ * A batch is unpacked here, in every compression that others' producers use and within bounds;
+ * kafkajs knows only gzip, without one. The reader of fetches takes its decoder when it is loaded,
+ * with the first fetch.
+ */
+const batchDecoder = require.resolve('kafkajs/src/protocol/recordBatch/v0/decoder')
+require(batchDecoder)
+require.cache[batchDecoder]!.exports = readBatch
+const fetchReader = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages')
+assert(!require.cache[fetchReader], 'kafkajs has fetched before it was patched')

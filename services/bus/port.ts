@@ -11,7 +11,15 @@ export interface LogRecord {
   readonly appendMs: number
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
+  /** Where the batch begins that the record stands for, when its value is NOT_UNPACKED. */
+  readonly batchFrom?: number | undefined
 }
+
+/**
+ * The value of a record that stands for a whole batch, at that one's last offset, which holds more
+ * than is unpacked. Known by identity: no producer can send it.
+ */
+export const NOT_UNPACKED = new Uint8Array(0)
 
 /** What a producer hands over. */
 export interface NewRecord {

@@ -109,16 +109,19 @@ const LEFT_OUT = 'its bytes are more than a dead letter holds, and are left wher
 /** `seen_at` is the time of the append, so that a repeat is the identical record. */
 function deadLetter(stage: string, bad: BadRecord, partitions: number): Output {
   const { topic, partition, record, reason } = bad
+  const { batchFrom } = record
   const key = `${topic}-${partition}-${record.offset}`
   const bytes = (record.key?.length ?? 0) + (record.value?.length ?? 0)
-  const fits = bytes <= DEAD_LETTER_BYTES_MAX
+  const fits = bytes <= DEAD_LETTER_BYTES_MAX && batchFrom === undefined
+  const detail = DEAD_LETTER_DETAILS[reason]
+  const leftOut = batchFrom === undefined ? LEFT_OUT : `offsets ${batchFrom} to ${record.offset}`
   const value: DeadLetter = {
     topic,
     partition,
     offset: record.offset,
     stage,
     reason,
-    detail: fits ? DEAD_LETTER_DETAILS[reason] : `${DEAD_LETTER_DETAILS[reason]}; ${LEFT_OUT}`,
+    detail: fits ? detail : `${detail}; ${leftOut}`,
     key: fits ? asBuffer(record.key) : null,
     value: fits ? asBuffer(record.value) : null,
     seen_at: record.appendMs,

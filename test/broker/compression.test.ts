@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
-import kafkajs from 'kafkajs'
 import { installPart, isInstalled } from '../../infra/local/install.ts'
 import { kafka } from '../../infra/local/kafka.ts'
 import { checkTools } from '../../infra/local/tools.ts'
 import { createKafkaBus } from '../../services/bus/kafka.ts'
 import type { Bus } from '../../services/bus/port.ts'
+import { UNPACK, type Unpack } from '../../services/bus/unpack.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { pythonWith } from '../services/formats/python.ts'
 import { fresh, join, newTopic, until } from './bus-under-test.ts'
@@ -51,23 +51,19 @@ const PRODUCERS: Record<string, Producer> = {
   },
 }
 
-/** Counts, for each codec of kafkajs by its number, the sizes of what is decompressed. */
-function watchCodecs(): Map<number, number[]> {
+/** Counts, for each compression by its number, the sizes of what is unpacked. */
+function watchUnpacking(): Map<number, number[]> {
   const sizes = new Map<number, number[]>()
-  const codecs = kafkajs.CompressionCodecs as unknown as Record<
-    number,
-    () => { compress: unknown; decompress: (bytes: Buffer) => Promise<Buffer> }
-  >
+  const watched = UNPACK as Record<number, Unpack>
   for (const number of [1, 2, 3, 4]) {
-    const { compress, decompress } = codecs[number]!()
+    const own = watched[number]!
     const seen: number[] = []
     sizes.set(number, seen)
-    const watched = async (bytes: Buffer) => {
-      const plain = await decompress(bytes)
+    watched[number] = async (bytes, bytesMax) => {
+      const plain = await own(bytes, bytesMax)
       seen.push(plain.length)
       return plain
     }
-    codecs[number] = () => ({ compress, decompress: watched })
   }
   return sizes
 }
@@ -75,7 +71,7 @@ function watchCodecs(): Map<number, number[]> {
 describe('broker/compression', function () {
   this.timeout(60_000)
   const values = makeValues()
-  const decompressed = watchCodecs()
+  const decompressed = watchUnpacking()
   let bus: Bus
   let brokers: string
   let folder: string

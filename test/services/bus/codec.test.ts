@@ -8,6 +8,7 @@ import {
   TOPICS,
 } from '../../../schemas/topics.ts'
 import { type Codec, createCodec, readSchemas } from '../../../services/bus/codec.ts'
+import { NOT_UNPACKED } from '../../../services/bus/port.ts'
 import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { resourceSample, tokenEvents } from '../../records.ts'
 import { avroType, schemaNamed, valuesOf } from './avro-arbitrary.ts'
@@ -75,6 +76,7 @@ describe('bus/codec', () => {
     }
     expect(badOf(null)).to.equal('empty')
     expect(badOf(Buffer.alloc(0))).to.equal('bad_magic')
+    expect(badOf(NOT_UNPACKED as Buffer)).to.equal('batch_too_large')
     expect(badOf(good.subarray(0, 4))).to.equal('bad_magic')
     expect(badOf(Buffer.concat([Buffer.of(1), good.subarray(1)]))).to.equal('bad_magic')
     expect(badOf(Buffer.concat([good, Buffer.alloc(2 ** 20)]))).to.equal('too_large')

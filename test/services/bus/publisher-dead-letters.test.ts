@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { DEAD_LETTERS, TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { createBrokerClock } from '../../../services/bus/clock.ts'
 import { type Codec, createCodec, readSchemas } from '../../../services/bus/codec.ts'
-import type { Bus } from '../../../services/bus/port.ts'
+import { type Bus, NOT_UNPACKED } from '../../../services/bus/port.ts'
 import { createPublisher, type Publisher } from '../../../services/bus/publisher.ts'
 import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { LensError } from '../../../services/core/errors.ts'
@@ -79,6 +79,14 @@ describe('bus/publisher, dead letters', () => {
     }
     await publisher.deadLetters('windowing', [empty], how())
     expect((await letters())[0]).to.deep.include({ key: null, value: null, reason: 'empty' })
+  })
+
+  it('name the offsets of a batch that was not unpacked, and hold nothing of it', async () => {
+    const whole = { ...record, key: null, value: NOT_UNPACKED, batchFrom: 5 }
+    const batch = { ...bad, record: whole, reason: 'batch_too_large' as const }
+    await publisher.deadLetters('windowing', [batch], how())
+    const detail = 'the batch of the record holds more than is unpacked; offsets 5 to 17'
+    expect((await letters())[0]).to.deep.include({ offset: 17, detail, key: null, value: null })
   })
 
   // The look-up of the partitions is remembered; a failed one must not be.
