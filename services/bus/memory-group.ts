@@ -7,6 +7,8 @@ import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.t
 export interface MemoryLog {
   first: number
   readonly records: LogRecord[]
+  /** Of all keys and values. */
+  bytes: number
 }
 
 /** One consumer group of the memory bus. */

@@ -2,7 +2,7 @@ import { LensError } from '../core/errors.ts'
 import type { Clock } from './clock.ts'
 import { crashed, type Fault, type Step } from './memory-fault.ts'
 import { createMemoryGroup, type MemoryGroup, type MemoryLog } from './memory-group.ts'
-import type { Bus, NewRecord, Source, TopicSpec } from './port.ts'
+import type { Bus, LogRecord, NewRecord, Source, TopicSpec } from './port.ts'
 
 export interface MemoryBusOptions {
   readonly clock: Clock
@@ -14,6 +14,8 @@ export interface MemoryBusOptions {
   readonly automatic: boolean
   /** Records per partition that are kept although every group has committed past them. */
   readonly keepRecords?: number
+  /** Bytes that a partition holds; beyond them the oldest go, read or not, as Kafka's would. */
+  readonly bytesMax?: number
   /** Where offsets begin: files in a lake are named by them and outlive the process. */
   readonly firstOffset?: number
 }
@@ -29,10 +31,15 @@ export interface MemoryBus extends Bus {
 }
 
 const KEEP_RECORDS = 20_000
+const BYTES_MAX = 64 * 1024 * 1024
+
+/** What is left of a partition that was too large, so that not each append moves the rest. */
+const KEPT_SHARE = 3 / 4
 
 /** An empty bus. */
 export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
   const { clock, automatic, keepRecords = KEEP_RECORDS, firstOffset = 0 } = options
+  const { bytesMax = BYTES_MAX } = options
   const fault = options.fault ?? (() => 'go')
   const topics = new Map<string, MemoryLog[]>()
   const groups = new Map<string, MemoryGroup>()
@@ -51,29 +58,39 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
     const appendMs = clock.nowMs()
     const baseOffset = log.first + log.records.length
     records.forEach(({ key, value }, i) => {
-      log.records.push({
+      const record = {
         offset: baseOffset + i,
         appendMs,
         key: key === null ? null : Buffer.from(key),
         // The log's own: a producer may use its buffer again.
         value: Buffer.from(value),
-      })
+      }
+      log.records.push(record)
+      log.bytes += sizeOf(record)
     })
     trim(topic, partition, log)
     return { baseOffset, appendMs }
   }
 
-  /** Forgets what every group has committed past, beyond the newest `keepRecords`. */
+  /** Forgets what every group has committed past, beyond the newest, and what is too much. */
   function trim(topic: string, partition: number, log: MemoryLog): void {
-    const excess = log.records.length - 2 * keepRecords
-    if (excess < 0) return
+    if (log.records.length >= 2 * keepRecords) dropBefore(log, neededOf(topic, partition, log))
+    if (log.bytes <= bytesMax) return
+    let left = log.bytes
+    const kept = log.records.find((record) => {
+      if (left <= bytesMax * KEPT_SHARE) return true
+      left -= sizeOf(record)
+      return false
+    })
+    dropBefore(log, kept?.offset ?? log.first + log.records.length)
+  }
+
+  function neededOf(topic: string, partition: number, log: MemoryLog): number {
     let needed = log.first + log.records.length - keepRecords
     for (const group of groups.values()) {
       if (group.reads(topic)) needed = Math.min(needed, group.position(topic, partition))
     }
-    const drop = Math.max(0, needed - log.first)
-    log.records.splice(0, drop)
-    log.first += drop
+    return needed
   }
 
   async function deliverAll(): Promise<void> {
@@ -144,7 +161,7 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       for (const { name, partitions } of fresh) {
         topics.set(
           name,
-          Array.from({ length: partitions }, () => ({ first: firstOffset, records: [] })),
+          Array.from({ length: partitions }, () => ({ first: firstOffset, records: [], bytes: 0 })),
         )
       }
       return fresh.map((spec) => spec.name)
@@ -158,4 +175,14 @@ export function createMemoryBus(options: MemoryBusOptions): MemoryBus {
       await delivering
     },
   }
+}
+
+function dropBefore(log: MemoryLog, offset: number): void {
+  const gone = log.records.splice(0, Math.max(0, offset - log.first))
+  log.first += gone.length
+  for (const record of gone) log.bytes -= sizeOf(record)
+}
+
+function sizeOf({ key, value }: LogRecord): number {
+  return (key?.length ?? 0) + (value?.length ?? 0)
 }

@@ -4,6 +4,7 @@ import { datasetsOf } from '../formats/datasets.ts'
 import {
   addRecord,
   createLakeStats,
+  isFull,
   type LakeFile,
   type LakeStats,
   type OpenRange,
@@ -26,10 +27,10 @@ const RETRY_MS = 1000
 /**
  * Turns one topic-partition into files of the lake. A range [from, to) ends before the first record
  * whose append time lies in a later roll interval than that of the range's first record, or after
- * the record that brings the rowsMax-th row: the log alone decides, so that a repeat from the
- * committed offset writes the same names with the same bytes. The clock only notices that an idle
- * partition's interval is over. A name holds the range's start but not its end: after a crash
- * between a drain's upload and its commit, the longer range that is read then replaces the file.
+ * the record that fills it: the log alone decides, so that a repeat from the committed offset
+ * writes the same names with the same bytes. The clock only notices that an idle partition's
+ * interval is over. A name holds the range's start but not its end: after a crash between a drain's
+ * upload and its commit, the longer range that is read then replaces the file.
  *
  * What is not guarded here: a member that has lost the partition may still upload the shorter file
  * over the longer one. Protocol A of research/lake-exporters.md (the plan in the commit's metadata,
@@ -76,10 +77,19 @@ export function createLakeProcessor(assignment: Assignment, options: LakeOptions
         if (open !== null && interval > open.interval) commit = cut(effects)
         // Offsets that hold no record belong to the range after them, so that ranges tile the log.
         const from: number = next ?? offset
-        open ??= { topic, partition, from, interval, to: from, rowCount: 0, files: new Map() }
+        open ??= {
+          topic,
+          partition,
+          from,
+          interval,
+          to: from,
+          rowCount: 0,
+          bytes: 0,
+          files: new Map(),
+        }
         addRecord(open, record, datasets, stats)
         next = open.to
-        if (open.rowCount >= options.rowsMax) commit = cut(effects)
+        if (isFull(open, options.rowsMax)) commit = cut(effects)
       }
       return plan(effects, commit)
     },

@@ -43,8 +43,21 @@ export interface OpenRange {
   /** Offset after the last record. */
   to: number
   rowCount: number
+  /** What the rows take in memory, about. */
+  bytes: number
   /** By path, in the order of their first rows. */
   readonly files: Map<string, { readonly dataset: string; readonly rows: Cells[] }>
+}
+
+/** A range ends when it holds so much, however few rows: one has a megabyte at most. */
+const RANGE_BYTES_MAX = 64 * 1024 * 1024
+
+/** A file for each hour: requests of a second may have begun in any hour since 1970. */
+const RANGE_FILES_MAX = 256
+
+/** Whether the range takes no further record: a function of its records alone. */
+export function isFull({ rowCount, bytes, files }: OpenRange, rowsMax: number): boolean {
+  return rowCount >= rowsMax || bytes >= RANGE_BYTES_MAX || files.size >= RANGE_FILES_MAX
 }
 
 /** All counts at zero. */
@@ -81,6 +94,7 @@ export function addRecord(
     if (file) file.rows.push(row.cells)
     else range.files.set(path, { dataset: dataset.name, rows: [row.cells] })
     range.rowCount += 1
+    range.bytes += sizeOf(row.cells)
     stats.rows += 1
   }
 }
@@ -91,4 +105,16 @@ export function rangeFiles({ topic, partition, from, to, files }: OpenRange): La
   return [...files].map(([path, { dataset, rows }]) => {
     return { kind: 'lake-file', path, dataset, rows, range }
   })
+}
+
+const CELL_BYTES = 8
+
+function sizeOf(cells: readonly unknown[]): number {
+  let bytes = 0
+  for (const cell of cells) {
+    bytes += CELL_BYTES
+    if (typeof cell === 'string') bytes += cell.length
+    else if (Array.isArray(cell)) bytes += sizeOf(cell)
+  }
+  return bytes
 }

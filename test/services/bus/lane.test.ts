@@ -72,6 +72,17 @@ describe('bus/lane', () => {
       expect(fixture.health.totals().missing).to.equal(first - 1)
     })
 
+    it('counts what went unread because a partition held too many bytes', async () => {
+      fixture = await createFixture(1, { bytesMax: 100 })
+      await fixture.start(from(0))
+      for (let i = 0; i < 20; i++) await fixture.produce(0, i)
+      const first = (await fixture.bus.offsets(INPUT))[0]!.first
+      expect(first).to.be.greaterThan(0)
+      await fixture.memory.settle()
+      expect(seen.at(-1)).to.equal('good 19 of 0')
+      expect(fixture.health.totals().missing).to.equal(20 - seen.length)
+    })
+
     // A topic that was deleted and made again under the same name begins at 0, while the group's
     // commits live on. Kafka then delivers from the beginning.
     it('loses no record in silence when the log ends before what was committed', async () => {

@@ -79,6 +79,20 @@ describe('bus/memory', () => {
       expect(await offsets()).to.deep.equal([{ first: 0, end: 50 }])
     })
 
+    it('forgets the oldest of too many bytes, read or not, and takes what comes then', async () => {
+      fixture = await createMemoryFixture(1, { bytesMax: 1_000 })
+      const slow = await fixture.join('slow', async () => {})
+      for (let i = 0; i < 30; i++) await fixture.append(0, 'x'.repeat(100))
+      const [range] = await offsets()
+      expect(range!.end).to.equal(30)
+      expect(range!.end - range!.first).to.be.within(7, 10)
+      await fixture.append(0, 'x'.repeat(2_000))
+      expect(await offsets()).to.deep.equal([{ first: 31, end: 31 }])
+      await fixture.append(0, 'small')
+      await fixture.bus.settle()
+      expect(slow.got).to.deep.equal(['0:31'])
+    })
+
     it('goes on with what is left for a member that was too late', async () => {
       fixture = await createMemoryFixture(1, { keepRecords: 5 })
       for (let i = 0; i < 30; i++) await fixture.append(0, String(i))

@@ -32,6 +32,24 @@ describe('exporter/lake-processor', () => {
     expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,4) 10h: 3'], commit: 4 })
   })
 
+  it('cuts after the record that brings 64 MiB', () => {
+    const large = { request_id: 'r'.repeat(2 ** 20) }
+    const log = Array.from({ length: 70 }, (_, i) => ended(i, 0, large))
+    const processor = processorOf()
+    expect(give(processor, log).commit).to.deep.equal({ offset: 64, metadata: '' })
+    expect(brief(processor.onDrain()).commit).to.equal(70)
+  })
+
+  it('cuts after the record that brings the 256th file', () => {
+    const at = (i: number) => ({ started_at: T0_MS * 1000 - i * HOUR_US })
+    const log = Array.from({ length: 300 }, (_, i) => ended(i, 0, at(i)))
+    const processor = processorOf()
+    const plan = give(processor, log)
+    expect(plan.commit).to.deep.equal({ offset: 256, metadata: '' })
+    expect(plan.effects).to.have.length(256)
+    expect(processor.onDrain().effects).to.have.length(44)
+  })
+
   it('plans every cut of a batch, in order, and commits the last', () => {
     const log = [ended(0, 0), ended(1, 60_000), ended(2, 120_000), ended(3, 120_000)]
     expect(brief(give(processorOf({ rowsMax: 2 }), log))).to.deep.equal({
