@@ -38,6 +38,8 @@ export interface ProxyStats {
   readonly open: number
   /** Trouble with the measuring, by reason; the calls themselves went through. */
   readonly faults: Readonly<Record<string, number>>
+  /** Connections and calls beyond connectionsMax. */
+  readonly refused: Readonly<Record<'connections' | 'calls', number>>
 }
 
 export interface RunningProxy {
@@ -55,6 +57,7 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const calls = createCalls(options)
   const server = createServer(calls.handle)
   server.maxConnections = options.connectionsMax
+  server.on('drop', calls.dropped)
   const port = await listen(server, host, options.port)
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
@@ -78,6 +81,7 @@ function createCalls(options: ProxyOptions) {
   const tapContext = createTapContext(options)
   const open = new Map<ServerResponse, (cause: string) => void>()
   const counts = { requests: 0, measured: 0 }
+  const refused = { connections: 0, calls: 0 }
   let stopping = false
   let whenIdle = () => {}
 
@@ -86,6 +90,12 @@ function createCalls(options: ProxyOptions) {
     counts.requests += 1
     if (stopping) {
       refuse(response, 503, 'stopping', 'The collector is stopping.')
+      return
+    }
+    // One connection can bring any number of calls, before the first is answered.
+    if (open.size >= options.connectionsMax) {
+      refused.calls += 1
+      refuse(response, 503, 'too_many_calls', 'The collector has too many open calls.')
       return
     }
     // A request line may name another server; only the configured one is served.
@@ -134,8 +144,13 @@ function createCalls(options: ProxyOptions) {
     agent.destroy()
   }
 
-  const stats = () => ({ ...counts, open: open.size, faults: { ...tapContext.faults } })
-  return { handle, stop, stats }
+  const { faults } = tapContext
+  return {
+    handle,
+    dropped: () => void refused.connections++,
+    stop,
+    stats: () => ({ ...counts, open: open.size, faults: { ...faults }, refused: { ...refused } }),
+  }
 }
 
 function createTapContext({ runs, publish }: ProxyOptions): TapContext & {

@@ -1,16 +1,20 @@
 import type { StageHealth } from '../bus/health.ts'
 import type { CollectorStats } from './collector.ts'
+import type { ScraperStats } from './scraper.ts'
 
 /** Every record of the queue is sent, dropped for a reason, unknown, queued or in the spool. */
-function countsOf({ queue, proxy }: CollectorStats): Record<string, number> {
+function countsOf({ queue, proxy, scrapers }: CollectorStats): Record<string, number> {
   const dropped = Object.entries(queue.dropped).map(([reason, n]) => [`dropped_${reason}`, n])
   const faults = Object.entries(proxy.faults).map(([reason, n]) => [`fault_${reason}`, n])
+  const refused = Object.entries(proxy.refused).map(([what, n]) => [`refused_${what}`, n])
+  const sum = (name: keyof ScraperStats) => scrapers.reduce((n, stats) => n + stats[name], 0)
+  const pages = { scrape_failed: sum('failed'), refused_samples: sum('refused') }
   const { sent, unknown } = queue
   const { requests, measured } = proxy
   const { written: spooled = 0, replayed = 0, restored = 0, setAside = 0 } = queue.spool ?? {}
   const spool = { spooled, replayed, spool_restored: restored, spool_set_aside: setAside }
-  const named = Object.fromEntries([...dropped, ...faults])
-  return { sent, unknown, requests, measured, ...spool, ...named }
+  const named = Object.fromEntries([...dropped, ...faults, ...refused])
+  return { sent, unknown, requests, measured, ...spool, ...pages, ...named }
 }
 
 const REPORT_MS = 5_000

@@ -13,6 +13,7 @@ export function watchRequest(
 ): void {
   const body = createBoundedBytes(BODY_BYTES_MAX)
   request.on('data', body.push)
+  request.on('close', body.drop)
   request.on('end', () => {
     const text = body.text()
     if (text === null) return count('request_too_long')

@@ -19,6 +19,8 @@ export interface ScraperOptions {
 export interface ScraperStats {
   readonly scrapes: number
   readonly failed: number
+  /** Samples of pages that held too many. */
+  readonly refused: number
 }
 
 export interface Scraper {
@@ -30,6 +32,9 @@ export interface Scraper {
 /** vLLM's page is about 100 kB; one of this size is not a metrics page. */
 const PAGE_BYTES_MAX = 4 << 20
 
+/** Gauges of a hundred models, or GPUs; more would take the queue's room from the requests. */
+const SAMPLES_MAX = 1000
+
 /**
  * Reads an engine's gauges again and again, and says with each reading whether that worked: the
  * sample `up` is 1 or 0, so that an engine that is gone differs from one that is idle.
@@ -37,7 +42,7 @@ const PAGE_BYTES_MAX = 4 << 20
 export function startScraper(options: ScraperOptions): Scraper {
   const { url, timeoutMs, endpoint, region, publish, log, clock, timers } = options
   const attributes = { target: new URL(url).host }
-  const counts = { scrapes: 0, failed: 0 }
+  const counts = { scrapes: 0, failed: 0, refused: 0 }
   let running: Promise<void> | null = null
   let wasUp = true
 
@@ -47,7 +52,9 @@ export function startScraper(options: ScraperOptions): Scraper {
     try {
       const page = parsePage(await readPage(url, timeoutMs))
       const common = { at: clock.wallUs(), endpoint, region }
-      for (const sample of samplesOf(page, common)) publish(sample)
+      const samples = samplesOf(page, common)
+      for (const sample of samples.slice(0, SAMPLES_MAX)) publish(sample)
+      counts.refused += Math.max(0, samples.length - SAMPLES_MAX)
     } catch (error) {
       up = 0
       counts.failed += 1
@@ -85,12 +92,16 @@ async function readPage(url: string, timeoutMs: number): Promise<string> {
   }
   const body = createBoundedBytes(PAGE_BYTES_MAX)
   let length = 0
-  for await (const bytes of response.body ?? []) {
-    length += bytes.length
-    if (length > PAGE_BYTES_MAX) throw new Error(`a page of more than ${PAGE_BYTES_MAX} bytes`)
-    body.push(bytes)
+  try {
+    for await (const bytes of response.body ?? []) {
+      length += bytes.length
+      if (length > PAGE_BYTES_MAX) throw new Error(`a page of more than ${PAGE_BYTES_MAX} bytes`)
+      body.push(bytes)
+    }
+    return body.text() ?? ''
+  } finally {
+    body.drop()
   }
-  return body.text() ?? ''
 }
 
 /** fetch hides what happened in the cause. */

@@ -74,8 +74,12 @@ describe('collector', () => {
     const samples = records(log, 'lens.resource-samples')
     expect(samples.map(({ name }) => name)).to.include.members(['requests_running', 'up'])
     for (const sample of samples) expect(sample).to.include({ key: endpoint, endpoint })
+    const { health, totals } = createTotals()
+    reportCollector(collector.stats, health)()
+    expect(totals).to.include({ scrape_failed: 0, refused_samples: 0, refused_calls: 0 })
     const { proxy, queue } = collector.stats()
-    expect(proxy).to.deep.equal({ requests: 5, measured: 5, open: 0, faults: {} })
+    const none = { faults: {}, refused: { connections: 0, calls: 0 } }
+    expect(proxy).to.deep.equal({ requests: 5, measured: 5, open: 0, ...none })
     expect(queue).to.deep.include({ dropped: {}, unknown: 0, queued: 0 })
     expect(log.closed).to.deep.equal([0])
     await upstream.close()

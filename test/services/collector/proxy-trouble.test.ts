@@ -32,6 +32,40 @@ describe('collector/proxy in trouble', () => {
     expect((await bench.ends())[0]!.end).to.include({ error_type: 'connection_reset' })
   })
 
+  it('refuses the calls that are too many on one connection, and counts them', async () => {
+    const held: (() => void)[] = []
+    await start((response) => void held.push(() => response.end('ok')), { connectionsMax: 2 })
+    const get = (more = '') => `GET /v1/models HTTP/1.1\r\nHost: x\r\n${more}\r\n`
+    const exchange = rawExchange(
+      bench.proxy.url,
+      get() + get() + get() + get('Connection: close\r\n'),
+    )
+    await until(() => held.length === 2 && bench.proxy.stats().refused.calls === 2)
+    for (const release of held) release()
+    const statuses = (await exchange).match(/HTTP\/1.1 \d+/g)
+    expect(statuses).to.deep.equal([200, 200, 503, 503].map((status) => `HTTP/1.1 ${status}`))
+    held.length = 0
+    const after = call(bench.proxy.url, '/v1/models', { method: 'GET' })
+    await until(() => held.length === 1)
+    held[0]!()
+    expect((await after.reply).status).to.equal(200)
+    expect(bench.proxy.stats()).to.deep.include({
+      requests: 5,
+      refused: { connections: 0, calls: 2 },
+    })
+  })
+
+  it('closes the connections that are too many, and counts them', async () => {
+    const held: (() => void)[] = []
+    await start((response) => void held.push(() => response.end('ok')), { connectionsMax: 1 })
+    const first = call(bench.proxy.url, '/v1/models', { method: 'GET' })
+    await until(() => held.length === 1)
+    expect(await rawExchange(bench.proxy.url, '').catch((error) => error.code)).to.equal('')
+    expect(bench.proxy.stats().refused).to.deep.equal({ connections: 1, calls: 0 })
+    held[0]!()
+    expect((await first.reply).status).to.equal(200)
+  })
+
   it('reads a body to its end that has nowhere to go, so that its connection can go on', async () => {
     await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
     const body = 'x'.repeat(4 << 20)

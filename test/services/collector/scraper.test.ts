@@ -47,7 +47,7 @@ describe('collector/scraper', () => {
     ])
     await clock.advance(2000)
     await until(() => ups().length === 2)
-    expect(scraper.stats()).to.deep.equal({ scrapes: 2, failed: 0 })
+    expect(scraper.stats()).to.deep.equal({ scrapes: 2, failed: 0, refused: 0 })
   })
 
   it('says that an engine is down that fails, redirects, is late, or sends no end', async () => {
@@ -66,6 +66,16 @@ describe('collector/scraper', () => {
     expect(ups().slice(0, 5)).to.deep.equal([0, 0, 0, 0, 1])
     expect(lines).to.have.length(1)
     answers.push((response) => void response.end(''))
+  })
+
+  it('publishes a thousand samples of a page, counts the others, and that it is up', async () => {
+    const gauge = (i: number) => `vllm:num_requests_running{model_name="m${i}"} 3\n`
+    const page = Array.from({ length: 1_003 }, (_, i) => gauge(i)).join('')
+    const { samples, ups } = await start((response) => void response.end(page))
+    await until(() => ups().length === 1)
+    expect(samples).to.have.length(1_001)
+    expect(scraper.stats()).to.deep.equal({ scrapes: 1, failed: 0, refused: 3 })
+    expect(ups()).to.deep.equal([1])
   })
 
   it('does not ask again while it waits', async () => {
