@@ -41,7 +41,10 @@ export const HEADER_BYTES = 5
 const VALUE_BYTES_MAX = 1024 * 1024
 
 const UNKNOWN_ID_MS = 30_000
-const UNKNOWN_IDS_MAX = 1_000
+const UNKNOWN_IDS_MAX = 100_000
+
+/** One after the other, the unknown ids of a batch would take longer than a session. */
+const LOOK_UPS_AT_ONCE = 32
 
 /** The text of every schema file, by its name without the ending. */
 export function readSchemas(): Readonly<Record<string, string>> {
@@ -73,11 +76,17 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
     return readers.get(topic)!.get(schemaId(bytes)) ?? 'unknown_schema'
   }
 
+  function remember(id: number): void {
+    missing.delete(id)
+    missing.set(id, nowMs() + UNKNOWN_ID_MS)
+    // Maps keep their order: the first has been asked for the longest ago.
+    if (missing.size > UNKNOWN_IDS_MAX) missing.delete(missing.keys().next().value!)
+  }
+
   async function lookUp(topic: string, id: number): Promise<void> {
     if ((missing.get(id) ?? 0) > nowMs()) return
     const text = await registry.schemaOf(id)
-    if (missing.size >= UNKNOWN_IDS_MAX) missing.clear()
-    if (text === null) missing.set(id, nowMs() + UNKNOWN_ID_MS)
+    if (text === null) remember(id)
     else readers.get(topic)!.set(id, readerFor(types.get(topicNamed(topic).schema)!, text))
   }
 
@@ -90,10 +99,15 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
     },
     async prepare(topic, values) {
       const known = readers.get(topic)!
+      const unknown = new Set<number>()
       for (const bytes of values) {
         if (bytes === null || bytes.length < HEADER_BYTES || bytes[0] !== 0) continue
         const id = schemaId(bytes)
-        if (!known.has(id)) await lookUp(topic, id)
+        if (!known.has(id)) unknown.add(id)
+      }
+      const ids = [...unknown]
+      while (ids.length > 0) {
+        await Promise.all(ids.splice(0, LOOK_UPS_AT_ONCE).map((id) => lookUp(topic, id)))
       }
     },
   }

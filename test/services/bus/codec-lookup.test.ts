@@ -100,14 +100,34 @@ describe('bus/codec, ids that it has not seen', () => {
     expect(codec.decoder(TOKEN_EVENTS)(bytes, 0).bad).to.equal(null)
   })
 
-  it('remembers misses within bounds: it asks again after a thousand others', async () => {
+  it('remembers misses within bounds: it asks again after a hundred thousand others', async () => {
     const { codec, asked } = await counted()
     const first = under(codec, 100)
     await codec.prepare(TOKEN_EVENTS, [first])
-    const others = Array.from({ length: 1_000 }, (_, i) => under(codec, 1_000 + i))
+    const others = Array.from({ length: 100_000 }, (_, i) => under(codec, 1_000 + i))
     await codec.prepare(TOKEN_EVENTS, others)
-    expect(asked).to.have.length(1_001)
-    await codec.prepare(TOKEN_EVENTS, [first])
-    expect(asked).to.have.length(1_002)
+    expect(asked).to.have.length(100_001)
+    await codec.prepare(TOKEN_EVENTS, [first, others.at(-1)!])
+    expect(asked).to.have.length(100_002)
+    const known = codec.encode(TOKEN_EVENTS, tokenEvents())
+    expect(codec.decoder(TOKEN_EVENTS)(known, 0).bad).to.equal(null)
+  }).timeout(20_000)
+
+  it('asks for the ids of a batch 32 at a time', async () => {
+    const files = createFileRegistry(readSchemas())
+    let [running, most] = [0, 0]
+    const registry = {
+      idOf: files.idOf,
+      async schemaOf() {
+        most = Math.max(most, ++running)
+        await null
+        running--
+        return null
+      },
+    }
+    const codec = await createCodec(registry, () => 0)
+    const values = Array.from({ length: 100 }, (_, i) => under(codec, 1_000 + i))
+    await codec.prepare(TOKEN_EVENTS, values)
+    expect(most).to.equal(32)
   })
 })
