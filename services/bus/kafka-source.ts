@@ -29,6 +29,9 @@ const CONSUMER = {
   readUncommitted: true,
 }
 
+/** A heartbeat that is refused shows again at the end of the batch. */
+const BEAT_MS = 2_000
+
 /** A member of a consumer group. Nothing is committed but by commit(). */
 export function createKafkaSource({ kafka, admin, group, topics }: SourceParts): Source {
   const consumer = kafka.consumer({ ...CONSUMER, groupId: group })
@@ -63,7 +66,14 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         const isOver = () => at !== generation || isStale() || !isRunning()
         const records = messages.map(toRecord)
         const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
-        await handlers.batch({ topic, partition, ...span, records }, { heartbeat, isStale: isOver })
+        // The unknown schema ids of one batch can take longer to look up than a session lasts.
+        const beating = setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
+        try {
+          const delivery = { heartbeat, isStale: isOver }
+          await handlers.batch({ topic, partition, ...span, records }, delivery)
+        } finally {
+          clearInterval(beating)
+        }
         if (!isOver()) resolveOffset(batch.lastOffset())
         await heartbeat()
       },

@@ -13,6 +13,8 @@ import {
 } from './bus-under-test.ts'
 import { ENVIRONMENT_TIMEOUT_MS } from './environment.ts'
 
+const LONGER_THAN_A_SESSION_MS = 14_000
+
 for (const { name, open } of BUSES) {
   describe(`broker/bus, the groups of ${name}`, function () {
     this.timeout(40_000)
@@ -145,6 +147,20 @@ for (const { name, open } of BUSES) {
       member.source.seek(topic, 0, 1)
       await until('they are read again', () => member.texts().length === 5)
       expect(member.texts()).to.deep.equal(['a', 'b', 'c', 'b', 'c'])
+    })
+
+    it('keep a member whose handler takes longer than a session', async () => {
+      const topic = await newTopic(bus, 1)
+      await append(bus, topic, 0, 'a')
+      let given = 0
+      const member = await joined(fresh('group'), [topic], async (...all) => {
+        given++
+        await new Promise((resolve) => setTimeout(resolve, LONGER_THAN_A_SESSION_MS))
+        await commitAll(...all)
+      })
+      const { source } = member
+      await until('it is committed', async () => (await source.committed(topic, 0)) !== null)
+      expect([given, member.failures]).to.deep.equal([1, []])
     })
 
     it('say to a running handler that a seek has overtaken it', async () => {
