@@ -67,6 +67,7 @@ export function createAnswer(
   const end = () => {
     sse.end()
     for (let i = facts().strange; i > 0; i--) count('event_not_json')
+    for (let i = facts().beyond; i > 0; i--) count('choice_not_counted')
     for (let i = sse.tooLong(); i > 0; i--) count('event_too_long')
   }
   return { push: sse.push, end, facts }

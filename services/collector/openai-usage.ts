@@ -32,6 +32,8 @@ export interface UsageCounter {
   /** Takes the usage of a whole answer. */
   total(usage: unknown): void
   readonly usage: () => Usage
+  /** Chunks of choices beyond those that it follows: their tokens are not known. */
+  readonly beyond: () => number
 }
 
 const COUNT_MAX = 2 ** 31 - 1
@@ -56,6 +58,7 @@ export function createUsageCounter(): UsageCounter {
   let usage: Usage = NO_USAGE
   /** Several choices shared a chunk: nobody can say whose tokens its usage counts. */
   let mixed = false
+  let beyond = 0
 
   function total(value: unknown): void {
     usage = mergeUsage(usage, value)
@@ -66,7 +69,10 @@ export function createUsageCounter(): UsageCounter {
     if (count > 1) mixed = true
     if (count !== 1 || mixed) return null
     const choice = choiceAt(choices, index)
-    if (choice === null) return null
+    if (choice === null) {
+      beyond += 1
+      return null
+    }
     // Zero tokens in spite of output is a field that is filled in later, not a count.
     const tokens = countOf((value as { completion_tokens?: unknown } | null)?.completion_tokens)
     if (tokens === null || (hasOutput && tokens === 0)) {
@@ -78,7 +84,7 @@ export function createUsageCounter(): UsageCounter {
     return hasOutput ? takeOutput(choice, tokens) : null
   }
 
-  return { chunk, total, usage: () => usage }
+  return { chunk, total, usage: () => usage, beyond: () => beyond }
 }
 
 /**

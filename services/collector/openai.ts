@@ -28,6 +28,8 @@ export interface Facts {
   readonly done: boolean
   /** Events that were no JSON objects: gateways make data of keep-alive comments. */
   readonly strange: number
+  /** Chunks of choices that are too many to be counted. */
+  readonly beyond: number
 }
 
 /** What a request asks for, as far as measuring needs it. */
@@ -116,7 +118,10 @@ export function createOpenAiReader(): OpenAiReader {
     return { kind: 'error', errorType }
   }
 
-  const facts = () => ({ model, finishReason, usage: counter.usage(), errorType, done, strange })
+  const facts = () => {
+    const [usage, beyond] = [counter.usage(), counter.beyond()]
+    return { model, finishReason, usage, errorType, done, strange, beyond }
+  }
   return { event, chunk, body, facts }
 }
 

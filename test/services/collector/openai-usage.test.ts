@@ -84,7 +84,9 @@ describe('collector/openai-usage', () => {
     for (let index = 0; index < 128; index++) {
       counter.chunk({ choices: 1, index, hasOutput: true }, usage(1))
     }
+    expect(counter.beyond()).to.equal(0)
     expect(counter.chunk({ choices: 1, index: 128, hasOutput: true }, usage(1))).to.equal(null)
+    expect(counter.beyond()).to.equal(1)
     expect(counter.chunk({ choices: 1, index: 5, hasOutput: true }, usage(2))).to.equal(1)
   })
 })

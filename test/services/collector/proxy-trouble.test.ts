@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { createRuns } from '../../../services/collector/runs.ts'
-import { chat, DONE, frame, stream } from './frames.ts'
+import { chat, DONE, frame, stream, usage } from './frames.ts'
 import { type Bench, call, chatCall, startBench, until } from './proxy-fixture.ts'
 import { type Answering, closedPort, rawExchange } from './upstream.ts'
 
@@ -30,6 +30,17 @@ describe('collector/proxy in trouble', () => {
     await start((response) => response.socket?.destroy() as undefined)
     expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
     expect((await bench.ends())[0]!.end).to.include({ error_type: 'connection_reset' })
+  })
+
+  it('passes the 129th choice on and counts its chunks, whose tokens it does not know', async () => {
+    const chunks = Array.from({ length: 130 }, (_, index) =>
+      frame({ choices: [{ index, delta: { content: 'a' } }], usage: usage(1) }),
+    )
+    const text = [...chunks, DONE].join('')
+    await start((response) => void response.writeHead(200, SSE).end(text))
+    expect((await chatCall(bench.proxy.url).reply).body.toString()).to.equal(text)
+    expect((await bench.ends())[0]!.end.chunks).to.equal(130)
+    expect(bench.proxy.stats().faults).to.deep.equal({ choice_not_counted: 2 })
   })
 
   it('refuses the calls that are too many on one connection, and counts them', async () => {
