@@ -4,6 +4,7 @@ import { TOPICS, topicNamed } from '../../schemas/topics.ts'
 import type { DeadLetterReason } from '../core/dead-letter.ts'
 import { assert } from '../core/errors.ts'
 import { type AvroGuard, createAvroGuard } from './avro-guard.ts'
+import { countForgotten } from './health.ts'
 import { NOT_UNPACKED } from './port.ts'
 import type { Registry } from './registry.ts'
 
@@ -80,7 +81,9 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
     missing.delete(id)
     missing.set(id, nowMs() + UNKNOWN_ID_MS)
     // Maps keep their order: the first has been asked for the longest ago.
-    if (missing.size > UNKNOWN_IDS_MAX) missing.delete(missing.keys().next().value!)
+    if (missing.size <= UNKNOWN_IDS_MAX) return
+    missing.delete(missing.keys().next().value!)
+    countForgotten('unknown_schema_ids', 1)
   }
 
   async function lookUp(topic: string, id: number): Promise<void> {

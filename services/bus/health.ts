@@ -20,6 +20,16 @@ export interface StageHealth {
   totals(): Readonly<Record<string, number>>
 }
 
+/**
+ * Counts what a cache of the process let go of because it was full; it will be made or asked for
+ * again. Rare, and the SDK may have been started only now: so the instrument is not kept.
+ */
+export function countForgotten(cache: 'labels' | 'unknown_schema_ids', entries: number): void {
+  const description = 'entries that a full cache let go of, by cache'
+  const meter = metrics.getMeter('llm-latency-lens')
+  meter.createCounter('latency_lens.cache.forgotten', { description }).add(entries, { cache })
+}
+
 /** Instruments of one stage; they cost next to nothing while no SDK is started. */
 export function createHealth(stage: string): StageHealth {
   const meter = metrics.getMeter('llm-latency-lens')

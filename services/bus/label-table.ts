@@ -1,5 +1,6 @@
 import type { Labels } from '../core/measure/labels.ts'
 import { createAvroReader } from './avro-reader.ts'
+import { countForgotten } from './health.ts'
 
 /** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
 export interface LabelTable {
@@ -43,6 +44,7 @@ export function createLabelTable(): LabelTable {
     entries += 1
     held += size
     if (entries <= LABEL_SETS_MAX && held <= BYTES_MAX) return
+    countForgotten('labels', entries - 1)
     byText.clear()
     byHash.clear()
     entries = 1

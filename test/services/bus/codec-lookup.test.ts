@@ -4,6 +4,7 @@ import { type Codec, createCodec, readSchemas } from '../../../services/bus/code
 import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { LensError } from '../../../services/core/errors.ts'
 import { resourceSample, tokenEvents } from '../../records.ts'
+import { forgottenBy } from './forgotten.ts'
 
 /** A codec over a registry that counts the look-ups of each id and may be out of reach. */
 async function counted(more: Readonly<Record<number, string>> = {}) {
@@ -105,7 +106,8 @@ describe('bus/codec, ids that it has not seen', () => {
     const first = under(codec, 100)
     await codec.prepare(TOKEN_EVENTS, [first])
     const others = Array.from({ length: 100_000 }, (_, i) => under(codec, 1_000 + i))
-    await codec.prepare(TOKEN_EVENTS, others)
+    const forgotten = await forgottenBy(() => codec.prepare(TOKEN_EVENTS, others))
+    expect(forgotten).to.deep.equal({ unknown_schema_ids: 1 })
     expect(asked).to.have.length(100_001)
     await codec.prepare(TOKEN_EVENTS, [first, others.at(-1)!])
     expect(asked).to.have.length(100_002)

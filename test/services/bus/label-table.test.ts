@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { createLabelTable, type LabelTable } from '../../../services/bus/label-table.ts'
 import type { Labels } from '../../../services/core/measure/labels.ts'
 import { avroType } from './avro-arbitrary.ts'
+import { forgottenBy } from './forgotten.ts'
 
 const LABELS = avroType({
   name: 'Labels',
@@ -161,5 +162,19 @@ describe('bus/label-table', () => {
     }
     expect((bytesHeld() - before) / 2 ** 20, 'MiB').to.be.lessThan(90)
     expect(lookUp(table, labels())).to.deep.equal(labels())
+  })
+
+  it('counts what it forgets when it is full, and goes on', async () => {
+    const table = createLabelTable()
+    const kept = 65_536
+    const look = (i: number) => lookUp(table, labels({ model: `m-${i}` }))
+    expect(
+      await forgottenBy(() => {
+        for (let i = 0; i < kept; i++) look(i)
+      }),
+    ).to.deep.equal({})
+    expect(await forgottenBy(() => void look(kept))).to.deep.equal({ labels: kept })
+    expect(look(0)).to.deep.equal(labels({ model: 'm-0' }))
+    expect(look(0)).to.equal(look(0))
   })
 })
