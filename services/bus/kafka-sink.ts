@@ -1,10 +1,10 @@
-import type { Kafka, Producer } from 'kafkajs'
+import type { Kafka, Message, Producer } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
 /**
- * About a minute of a broker that refuses connections. A send is never given up from outside while
- * kafkajs still tries: it would append later, behind what was sent after it.
+ * About a minute of a broker that refuses connections. Who gives a send up earlier must say so by
+ * its signal: kafkajs would append it later, behind what was sent after it.
  */
 const RETRIES = 16
 const CONNECT_DEADLINE_MS = 60_000
@@ -24,57 +24,108 @@ const REFUSALS = new Set([
 /** kafkajs starts sequence numbers again at 0 after 2^31 (research/kafka-clients.md F4). */
 const RECORDS_PER_PRODUCER_MAX = 1e9
 
-/**
- * An idempotent producer, acks from all replicas. After a surfaced error it is thrown away and
- * made anew: what was under way may or may not be in the log.
- */
-export async function createKafkaSink(kafka: Kafka): Promise<Sink> {
-  let producer: Promise<Producer> | null = null
-  let sent = 0
-  let closed = false
-  await current()
+/** A producer, and what runs on it. */
+interface Held {
+  readonly producer: Promise<Producer>
+  records: number
+  appends: number
+  /** Takes no new append; those that run go on. */
+  retired: boolean
+}
 
-  function current(): Promise<Producer> {
-    producer ??= connect(kafka).catch((error) => {
-      producer = null
+/**
+ * An idempotent producer, acks from all replicas. After a surfaced error, and after `recordsMax`
+ * records, a new one takes its place: what was under way may or may not be in the log. Once the
+ * sink is closed, no attempt begins any more.
+ */
+export async function createKafkaSink(
+  kafka: Kafka,
+  recordsMax = RECORDS_PER_PRODUCER_MAX,
+): Promise<Sink> {
+  const held = new Set<Held>()
+  let current: Held | null = null
+  let closed = false
+  await lend(0, async () => {})
+
+  async function lend<T>(records: number, work: (producer: Producer) => Promise<T>): Promise<T> {
+    if (current !== null && current.records + records > recordsMax) retire(current)
+    current ??= hold()
+    const one = current
+    one.records += records
+    one.appends += 1
+    try {
+      return await work(await one.producer)
+    } catch (error) {
+      retire(one)
       throw error
-    })
-    return producer
+    } finally {
+      one.appends -= 1
+      await endIfUnused(one)
+    }
   }
 
-  async function renew(): Promise<void> {
-    const old = producer
-    producer = null
-    sent = 0
-    await (await old?.catch(() => null))?.disconnect().catch(() => {})
+  function hold(): Held {
+    const producer = connect(kafka, () => closed)
+    const one = { producer, records: 0, appends: 0, retired: false }
+    held.add(one)
+    return one
+  }
+
+  function retire(one: Held): void {
+    one.retired = true
+    if (current === one) current = null
+    void endIfUnused(one)
+  }
+
+  /** Not before: the appends of others are not to be cut off. */
+  async function endIfUnused(one: Held): Promise<void> {
+    if (!one.retired || one.appends > 0) return
+    held.delete(one)
+    await disconnect(one)
   }
 
   return {
-    async append(topic, partition, records) {
+    async append(topic, partition, records, signal) {
       if (closed) throw new LensError('broker_unavailable', 'the sink is closed')
-      if (sent + records.length > RECORDS_PER_PRODUCER_MAX) await renew()
-      const client = await current()
-      sent += records.length
-      try {
-        return await send(client, topic, partition, records)
-      } catch (cause) {
-        if (client === (await producer?.catch(() => null))) await renew()
-        throw sendFailure(topic, partition, cause)
-      }
+      return lend(records.length, (producer) =>
+        send(producer, { topic, partition, records, signal }),
+      )
     },
     async close() {
       closed = true
-      await renew()
+      await Promise.all([...held].map(disconnect))
     },
   }
 }
 
-async function connect(kafka: Kafka): Promise<Producer> {
+async function disconnect({ producer }: Held): Promise<void> {
+  await (await producer.catch(() => null))?.disconnect().catch(() => {})
+}
+
+interface Append {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly NewRecord[]
+  readonly signal: AbortSignal | undefined
+}
+
+/** kafkajs hands its messages through as they are. */
+interface Stoppable extends Message {
+  readonly signal: AbortSignal | undefined
+}
+
+/** kafkajs asks its partitioner at every attempt, so that is where one can be refused. */
+async function connect(kafka: Kafka, isClosed: () => boolean): Promise<Producer> {
   const producer = kafka.producer({
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: RETRIES },
+    createPartitioner: () => (args) => {
+      const { partition, signal } = args.message as Stoppable
+      if (isClosed() || signal?.aborted) throw new Error('it was given up')
+      return partition!
+    },
   })
   try {
     await withDeadline(producer.connect())
@@ -87,17 +138,19 @@ async function connect(kafka: Kafka): Promise<Producer> {
 
 async function send(
   producer: Producer,
-  topic: string,
-  partition: number,
-  records: readonly NewRecord[],
+  { topic, partition, records, signal }: Append,
 ): Promise<Appended> {
-  const messages = records.map(({ key, value }) => {
+  const messages = records.map(({ key, value }): Stoppable => {
     const bytes = key === null || typeof key === 'string' ? key : asBuffer(key)
-    return { key: bytes, value: asBuffer(value), partition }
+    return { key: bytes, value: asBuffer(value), partition, signal }
   })
-  const [result] = await producer.send({ topic, messages, acks: -1 })
-  const appendMs = Number(result?.logAppendTime ?? -1)
-  return { baseOffset: Number(result?.baseOffset), appendMs: appendMs < 0 ? null : appendMs }
+  try {
+    const [result] = await producer.send({ topic, messages, acks: -1 })
+    const appendMs = Number(result?.logAppendTime ?? -1)
+    return { baseOffset: Number(result?.baseOffset), appendMs: appendMs < 0 ? null : appendMs }
+  } catch (cause) {
+    throw sendFailure(topic, partition, cause)
+  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -37,9 +37,15 @@ export interface Sink {
   /**
    * Appends to exactly one topic-partition: a send over two leaders can repeat records (F1), and
    * a record without a partition can move on retry (F2). Rejects with LensError
-   * send_outcome_unknown when the records may or may not be in the log.
+   * send_outcome_unknown when the records may or may not be in the log. No attempt begins once
+   * `signal` is aborted; one that is under way may still succeed.
    */
-  append(topic: string, partition: number, records: readonly NewRecord[]): Promise<Appended>
+  append(
+    topic: string,
+    partition: number,
+    records: readonly NewRecord[],
+    signal?: AbortSignal,
+  ): Promise<Appended>
   close(): Promise<void>
 }
 

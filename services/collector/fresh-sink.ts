@@ -53,7 +53,7 @@ export function createFreshSink(open: () => Promise<Sink>, timers: Timers): Fres
       const attempt = createAttempt()
       const sent = held.sink.catch(rejectUnsent).then(async (sink) => {
         attempt.begin()
-        await sink.append(topic, partition, records)
+        await sink.append(topic, partition, records, attempt.signal)
       })
       try {
         await within(deadlineMs, sent, timers, attempt.giveUp)
@@ -76,16 +76,18 @@ export function createFreshSink(open: () => Promise<Sink>, timers: Timers): Fres
 }
 
 /** Knows whether a send had begun when it was given up, and keeps it from beginning later. */
-function createAttempt(): { begin(): void; giveUp(): LensError } {
+function createAttempt(): { readonly signal: AbortSignal; begin(): void; giveUp(): LensError } {
+  const givenUp = new AbortController()
   let begun = false
-  let givenUp = false
   return {
+    signal: givenUp.signal,
     begin() {
-      if (givenUp) throw new LensError('broker_unavailable', 'the sink came after the deadline')
+      if (givenUp.signal.aborted)
+        throw new LensError('broker_unavailable', 'the sink came after the deadline')
       begun = true
     },
     giveUp() {
-      givenUp = true
+      givenUp.abort()
       return begun
         ? new LensError('send_outcome_unknown', 'no answer to a send within its deadline')
         : new LensError('broker_unavailable', 'no sink within the deadline', { retryable: true })

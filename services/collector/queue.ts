@@ -108,9 +108,9 @@ export function createQueue(options: QueueOptions): Queue {
   /** The lanes hear of a send right before it begins. */
   function announced(open: Sink): Sink {
     return {
-      async append(topic, partition, records) {
+      async append(topic, partition, records, signal) {
         await lanes.begin(topic, partition)
-        return open.append(topic, partition, records)
+        return open.append(topic, partition, records, signal)
       },
       close: () => open.close(),
     }
