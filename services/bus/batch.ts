@@ -29,8 +29,8 @@ export async function askAgain(
   how: RetrySurroundings,
 ): Promise<number> {
   const { first } = (await retrying(() => bus.offsets(topic), how))[partition]!
-  if (first > position) health.missing(first - position)
   const again = Math.max(position, first)
+  health.missing(again - position)
   log(`${topic}-${partition}: given ${from}, asked again for ${again}`)
   source.seek(topic, partition, again)
   return again

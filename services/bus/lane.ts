@@ -47,11 +47,12 @@ export function createLane<Effect>(
 ): Lane {
   const { spec, source, codec, health, clock, brokerClock, log } = parts
   const decode: Decoder = spec.decoders?.[topic] ?? codec.decoder(topic)
-  let processor: Processor<Effect> | null = null
+  // Work begins with what creates it.
+  let processor!: Processor<Effect>
   let position = 0
   let committed = 0
   let firstUncommittedMs: number | null = null
-  let wakeMs = Number.NEGATIVE_INFINITY
+  let wakeMs = Number.POSITIVE_INFINITY
   let gone = false
   let triesUntilMs = Number.POSITIVE_INFINITY
   // Work of one partition never overlaps.
@@ -70,8 +71,9 @@ export function createLane<Effect>(
   }
 
   async function begin(): Promise<void> {
-    const stored = await retrying(() => source.committed(topic, partition), parts)
-    const range = (await retrying(() => parts.bus.offsets(topic), parts))[partition]!
+    const how = surroundings()
+    const stored = await retrying(() => source.committed(topic, partition), how)
+    const range = (await retrying(() => parts.bus.offsets(topic), how))[partition]!
     // A commit beyond the log's end is of a topic that was deleted and made anew since.
     const isOfAnother = stored !== null && stored.offset > range.end
     if (isOfAnother) log(`${spec.name}: ${topic}-${partition} was made anew: from its start`)
@@ -81,21 +83,21 @@ export function createLane<Effect>(
       partition,
       committed: last,
       firstOffset: range.first,
-      changelog: spec.changelog ? await readChangelog(spec.changelog, partition, parts, parts) : [],
+      changelog: spec.changelog ? await readChangelog(spec.changelog, partition, parts, how) : [],
       partitions: parts.partitions,
     }
     if (gone) return
     processor = spec.create(assignment)
     const start = processor.startOffset ?? range.first
-    const lost = isOfAnother ? stored.offset - range.end : range.first - start
-    if (lost > 0) health.missing(lost)
     position = Math.max(start, range.first)
+    health.missing(isOfAnother ? stored.offset - range.end : position - start)
     committed = last?.offset ?? range.first
+    wakeMs = Number.NEGATIVE_INFINITY
     source.seek(topic, partition, position)
   }
 
   async function take(batch: RecordBatch, delivery: Delivery): Promise<void> {
-    if (delivery.isStale() || !processor || batch.end <= position) return
+    if (delivery.isStale()) return
     const how = surroundings(delivery.heartbeat)
     if (batch.from > position) {
       position = await askAgain(batch, position, parts, how)
@@ -104,11 +106,11 @@ export function createLane<Effect>(
     const records = batch.records.filter((record) => record.offset >= position)
     const newest = records.at(-1)
     if (!newest) {
-      position = batch.end
+      position = Math.max(position, batch.end)
       return
     }
     await retrying(() => codec.prepare(topic, valuesOf(records)), how)
-    if (delivery.isStale() || gone) return
+    if (delivery.isStale()) return
     brokerClock.observe(newest.appendMs)
     firstUncommittedMs ??= records[0]!.appendMs
     const bad: BadRecord[] = []
@@ -152,22 +154,18 @@ export function createLane<Effect>(
     topic,
     partition,
     batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
-    isDue: () => processor !== null && wakeMs <= brokerClock.nowMs(),
+    isDue: () => wakeMs <= brokerClock.nowMs(),
     committedOffset: () => committed,
     readOffset: () => position,
-    async tick(brokerMs, end) {
-      await inOrder(async () => {
+    tick: (brokerMs, end) =>
+      inOrder(async () => {
         const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
         health.lag(topic, partition, Math.max(0, lagMs))
-        const caughtUp = position >= end
-        if (processor) await work(processor.onTick({ brokerMs, caughtUp }), surroundings())
-      })
-    },
+        await work(processor.onTick({ brokerMs, caughtUp: position >= end }), surroundings())
+      }),
     async drain() {
       triesUntilMs = clock.monotonicMs() + DRAIN_MAX_MS
-      await inOrder(async () => {
-        if (processor) await work(processor.onDrain(), surroundings())
-      })
+      await inOrder(() => work(processor.onDrain(), surroundings()))
       gone = true
     },
     abandon() {

@@ -22,7 +22,7 @@ export async function perform<Effect>(
   try {
     if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
     failpoint('before-publish')
-    if (plan.outputs.length > 0) await publisher.publish(plan.outputs, how)
+    await publisher.publish(plan.outputs, how)
     failpoint('after-publish')
     for (const effect of plan.effects) {
       await retrying(() => spec.carryOut!(effect), how)

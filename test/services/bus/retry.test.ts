@@ -83,4 +83,28 @@ describe('bus/retry', () => {
     await retrying(failing(4).work, around)
     expect(beats).to.equal(4)
   })
+
+  describe('when a heartbeat fails', () => {
+    const typed = (type: string) => Object.assign(new Error(type), { type })
+
+    it('ends as lost once the group has given the member up, whatever it is wrapped in', async () => {
+      for (const type of ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID']) {
+        for (const cause of [typed(type), new Error('number of retries', { cause: typed(type) })]) {
+          const { around } = surroundings({ heartbeat: () => Promise.reject(cause) })
+          const { state, work } = failing(3)
+          const error = await failureOf(retrying(work, around))
+          expect(error).to.include({ code: 'partition_lost', cause })
+          expect(error.message).to.contain(cause.message)
+          expect(state.calls).to.equal(1)
+        }
+      }
+    })
+
+    it('goes on after any other error: it may only not have been sent', async () => {
+      for (const cause of [typed('COORDINATOR_NOT_AVAILABLE'), new Error('closed', { cause: 7 })]) {
+        const { around } = surroundings({ heartbeat: () => Promise.reject(cause) })
+        expect(await retrying(failing(3).work, around)).to.equal('done')
+      }
+    })
+  })
 })

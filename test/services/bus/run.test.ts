@@ -160,4 +160,62 @@ describe('bus/run', () => {
     expect(seen).to.deep.equal(['good 1 of 0', 'good 1 of 0'])
     expect(await fixture.memory.source(GROUP, []).committed(INPUT, 0)).to.include({ offset: 1 })
   })
+
+  it('says which partitions it has', async () => {
+    await fixture.start(echoSpec(seen))
+    for (let i = 0; i < 2; i++) await fixture.start(echoSpec(seen))
+    expect(fixture.lines).to.include.members([
+      `echo: partitions ${INPUT}-0 ${INPUT}-1`,
+      `echo: partitions ${INPUT}-1`,
+      'echo: no partitions',
+    ])
+  })
+
+  it('knows the end of each of its topics', async () => {
+    const ticks: string[] = []
+    const create = (assignment: Assignment) =>
+      echo(seen, {
+        onTick({ caughtUp }) {
+          ticks.push(`${assignment.topic}-${assignment.partition} ${caughtUp}`)
+          return NOTHING
+        },
+      })(assignment)
+    const stage = await fixture.start(echoSpec(seen, { topics: [INPUT, OUTPUT], create }))
+    while (!(await stage.hasReadAll())) await new Promise(setImmediate)
+    await fixture.produce(1, 1)
+    await stage.tick()
+    expect(ticks.sort()).to.deep.equal([
+      `${INPUT}-0 true`,
+      `${INPUT}-1 false`,
+      `${OUTPUT}-0 true`,
+      `${OUTPUT}-1 true`,
+    ])
+  })
+
+  it('says so when it cannot ask for the ends, and asks again at the next tick', async () => {
+    let ticks = 0
+    const onTick = () => {
+      ticks++
+      return NOTHING
+    }
+    const stage = await fixture.start(echoSpec(seen, { create: echo(seen, { onTick }) }))
+    await new Promise(setImmediate)
+    const { offsets } = fixture.memory
+    const bus = fixture.bus as { offsets: typeof offsets }
+    bus.offsets = () => Promise.reject(new LensError('broker_unavailable', 'no broker answers'))
+    await stage.tick()
+    expect([ticks, fixture.lines.at(-1)]).to.deep.equal([0, 'echo: no broker answers'])
+    bus.offsets = offsets
+    await stage.tick()
+    expect([ticks, fixture.failures]).to.deep.equal([2, []])
+  })
+
+  it('stops once', async () => {
+    const stage = await fixture.start(echoSpec(seen))
+    await fixture.produce(0, 1)
+    await fixture.memory.settle()
+    await Promise.all([stage.stop(), stage.stop()])
+    await stage.stop()
+    expect(fixture.sinks).to.deep.equal({ opened: 1, closed: 1 })
+  })
 })

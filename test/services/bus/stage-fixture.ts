@@ -30,6 +30,10 @@ export interface Fixture extends RecordingBus {
   /** `append TOPIC-P n`, `effect X`, `commit P OFFSET`, in the order in which they happened. */
   readonly trace: string[]
   readonly failures: unknown[]
+  /** Lines for a person. */
+  readonly lines: string[]
+  /** What was reported in milliseconds: the age of what is not committed, the length of flushes. */
+  readonly measured: { readonly lagMs: number[]; readonly flushMs: number[] }
   /** The sources that stages were given, as the memory bus knows them. */
   readonly sources: Source[]
   /** Changes the source that the next stage gets. */
@@ -52,9 +56,15 @@ export async function createFixture(
   const recording = await createRecordingBus(partitions, more)
   const { clock, memory } = recording
   const codec = await createCodec(createFileRegistry(readSchemas()), clock.nowMs)
-  const health = createHealth('echo')
+  const measured: Fixture['measured'] = { lagMs: [], flushMs: [] }
+  const health: StageHealth = {
+    ...createHealth('echo'),
+    lag: (_topic, _partition, lagMs) => void measured.lagMs.push(lagMs),
+    flushed: (durationMs) => void measured.flushMs.push(durationMs),
+  }
   const trace: string[] = []
   const failures: unknown[] = []
+  const lines: string[] = []
   const sources: Source[] = []
   const wrap: Fixture['wrap'] = { source: (source) => source }
   recording.faults.before = ({ topic, partition, records }) => {
@@ -78,11 +88,13 @@ export async function createFixture(
     health,
     trace,
     failures,
+    lines,
+    measured,
     sources,
     wrap,
     start: (spec) =>
       runStage(spec, {
-        ...{ bus, codec, clock, health, log: () => {} },
+        ...{ bus, codec, clock, health, log: (line) => void lines.push(line) },
         onFailure: (error) => void failures.push(error),
       }),
     async produce(partition, ...numbers) {

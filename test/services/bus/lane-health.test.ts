@@ -1,0 +1,58 @@
+import { expect } from 'chai'
+import type { Plan } from '../../../services/core/processor.ts'
+import { createFixture, echo, echoSpec, type Fixture, NOTHING } from './stage-fixture.ts'
+
+const ALWAYS = Number.NEGATIVE_INFINITY
+
+describe('bus/lane, what it measures', () => {
+  let fixture: Fixture
+  beforeEach(async () => {
+    fixture = await createFixture(1)
+  })
+
+  it('is how old the first record is that is not committed, and zero when there is none', async () => {
+    const plans: Plan[] = [NOTHING, NOTHING, { ...NOTHING, commit: { offset: 3, metadata: '' } }]
+    const onBatch = () => ({ ...plans.shift()!, wakeMs: ALWAYS })
+    const onTick = () => ({ ...NOTHING, wakeMs: ALWAYS })
+    const stage = await fixture.start(echoSpec([], { create: echo([], { onBatch, onTick }) }))
+    for (let i = 0; i < 3; i++) {
+      await fixture.produce(0, i)
+      await fixture.memory.settle()
+      await stage.tick()
+      fixture.clock.advance(1_000)
+      await stage.tick()
+    }
+    expect(fixture.measured.lagMs).to.deep.equal([0, 1_000, 1_000, 2_000, 0, 0])
+  })
+
+  it('never says that a record is younger than nothing', async () => {
+    const onBatch = () => ({ ...NOTHING, wakeMs: ALWAYS })
+    const stage = await fixture.start(echoSpec([], { create: echo([], { onBatch }) }))
+    await fixture.memory.settle()
+    const bus = fixture.bus as { offsets: typeof fixture.bus.offsets }
+    const { offsets } = fixture.memory
+    bus.offsets = async (topic) => {
+      fixture.clock.advance(1_000)
+      await fixture.produce(0, 1)
+      await fixture.memory.settle()
+      return offsets(topic)
+    }
+    await stage.tick()
+    expect(fixture.measured.lagMs).to.deep.equal([0])
+  })
+
+  it('is how long the work that ends in a commit took', async () => {
+    const carryOut = async (effect: string) => fixture.clock.advance(Number(effect))
+    const part = (effect: string, more: Partial<Plan<string>> = {}): Plan<string> => ({
+      ...NOTHING,
+      effects: [effect],
+      ...more,
+    })
+    const commit = { offset: 1, metadata: '' }
+    const onBatch = () => part('300', { rest: () => part('400', { commit }) })
+    await fixture.start(echoSpec([], { create: echo([], { onBatch }), carryOut }))
+    await fixture.produce(0, 1)
+    await fixture.memory.settle()
+    expect(fixture.measured.flushMs).to.deep.equal([700])
+  })
+})
