@@ -30,7 +30,7 @@ export function createTriggers(
   const states = new Map<string, RuleEpisode>()
   for (const state of changelog as readonly RuleEpisode[]) states.set(keyOf(state), state)
 
-  function apply(aggregate: Aggregate, outputs: Output[]): void {
+  function apply(aggregate: Aggregate, events: Output[], kept: Output[]): void {
     const series = seriesOf(aggregate.series)
     for (const rule of rules) {
       if (!applies(rule, aggregate)) continue
@@ -46,11 +46,11 @@ export function createTriggers(
       if (event) {
         counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
         const to = partitionOf(event.trigger_id, partitions[TRIGGER_EVENTS]!)
-        outputs.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
+        events.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
       }
       // The state's partition is the aggregates', so that one owner has both.
       if (isWorthKeeping(before, state)) {
-        outputs.push({ topic: TRIGGER_STATE, partition, key, value: state })
+        kept.push({ topic: TRIGGER_STATE, partition, key, value: state })
       }
     }
   }
@@ -58,15 +58,19 @@ export function createTriggers(
   return {
     startOffset: committed?.offset ?? null,
     onBatch(batch: Batch): Plan {
-      const outputs: Output[] = []
+      const events: Output[] = []
+      const kept: Output[] = []
       let next = 0
       for (const { offset, value, bad } of batch.records) {
         next = offset + 1
         const aggregate = value as Aggregate
-        if (!bad && aggregate.final && aggregate.revision === 0) apply(aggregate, outputs)
+        if (!bad && aggregate.final && aggregate.revision === 0) apply(aggregate, events, kept)
       }
       const commit = { offset: next, metadata: '' }
-      return { outputs, effects: [], commit, wakeMs: Number.POSITIVE_INFINITY }
+      const rest = { ...nothing, outputs: kept, commit }
+      // Whoever dies between the two evaluates again: a state that were there first would say that
+      // its event has been told.
+      return events.length === 0 ? rest : { ...nothing, outputs: events, rest: () => rest }
     },
     onTick: () => nothing,
     onDrain: () => nothing,
