@@ -15,8 +15,10 @@ export interface Surroundings {
 
 export interface FaultKind {
   readonly name: string
-  /** How often it is drawn, beside the others. */
+  /** How often it is dealt, beside the others. */
   readonly weight: number
+  /** It belongs to no service: no two of these at a time. */
+  readonly isShared?: true
   /** Does it, and resolves when it is over; says what was done. */
   readonly strike: (around: Surroundings) => Promise<string>
 }
@@ -65,13 +67,14 @@ export const FAULT_KINDS: readonly FaultKind[] = [
     name: 'reset',
     weight: 1,
     async strike({ stack, target }) {
-      for (const each of stack.linksOf(target.name)) each.reset()
+      for (const each of Object.values(stack.linksOf(target.name))) each.reset()
       return 'connections reset'
     },
   },
   {
     name: 'broker',
-    weight: 1,
+    weight: 2,
+    isShared: true,
     async strike({ stack, between }) {
       const ms = between(500, 4_000)
       await stack.killBroker(ms)
@@ -81,6 +84,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'scale',
     weight: 1,
+    isShared: true,
     async strike({ another, between }) {
       const stop = await another()
       await wait(between(4_000, 8_000))
@@ -91,6 +95,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'storm',
     weight: 1,
+    isShared: true,
     async strike({ another }) {
       for (let i = 0; i < 3; i++) {
         const stop = await another()
@@ -119,21 +124,35 @@ function link(mode: LinkMode, weight: number, from: number, to: number): FaultKi
     weight,
     async strike({ stack, target, between }) {
       const ms = between(from, to)
-      for (const each of stack.linksOf(target.name)) each.set(mode)
+      const links = Object.entries(stack.linksOf(target.name))
+      // Every other time all of them, else one.
+      const struck = between(0, 1) === 0 ? links : [links[between(0, links.length - 1)]!]
+      for (const [, each] of struck) each.set(mode)
       await wait(ms)
-      for (const each of stack.linksOf(target.name)) each.set('pass')
-      return `links ${mode} for ${ms} ms`
+      for (const [, each] of struck) each.set('pass')
+      return `${struck.map(([name]) => name).join(' ')} ${mode} for ${ms} ms`
     },
   }
 }
 
-/** One kind, drawn by weight: `draw` is in [0, 1). */
-export function drawKind(draw: number): FaultKind {
-  let left = draw * FAULT_KINDS.reduce((sum, { weight }) => sum + weight, 0)
-  return FAULT_KINDS.find(({ weight }) => {
-    left -= weight
-    return left < 0
-  })!
+/**
+ * Deals a kind and a service: in a seeded order, but each pair as often as the kind's weight says
+ * before any comes again, so that a long run leaves none out.
+ */
+export function createDealer<Service>(
+  services: readonly Service[],
+  withShared: boolean,
+  random: () => number,
+): () => readonly [FaultKind, Service] {
+  const kinds = FAULT_KINDS.filter(({ isShared }) => withShared || !isShared)
+  const all = kinds.flatMap((kind) =>
+    services.flatMap((service) => Array(kind.weight).fill([kind, service] as const)),
+  )
+  let deck: (readonly [FaultKind, Service])[] = []
+  return () => {
+    if (deck.length === 0) deck = [...all]
+    return deck.splice(Math.floor(random() * deck.length), 1)[0]!
+  }
 }
 
 function wait(ms: number): Promise<void> {

@@ -11,13 +11,18 @@ import { startStack } from '../../infra/local/stack.ts'
 import { endPart, startPart } from '../../infra/local/start-part.ts'
 import { checkTools } from '../../infra/local/tools.ts'
 import { type Link, openLink } from './link.ts'
+import { type OtlpReceiver, startOtlpReceiver } from './otlp-receiver.ts'
+
+/** What a service is connected to, each over a link of its own. */
+export type Links = Readonly<Record<'kafka' | 'registry' | 's3' | 'otlp', Link>>
 
 export interface FaultyStack {
   /** By which a test reaches the servers, past every link. */
   readonly env: Readonly<Record<string, string>>
   /** By which a service reaches them, over its own links. */
   envOf(service: string): Readonly<Record<string, string>>
-  linksOf(service: string): readonly Link[]
+  linksOf(service: string): Links
+  readonly otlp: OtlpReceiver
   /** kill -9; the broker is back after so long. */
   killBroker(awayMs: number): Promise<void>
   stop(): Promise<void>
@@ -44,7 +49,7 @@ function kafkaBehind(listeners: readonly { port: number; link: number }[]): Part
   }
 }
 
-/** Starts Kafka, a registry and an S3 server, and the links of these services to them. */
+/** Starts the servers, an OTLP receiver among them, and links of each service to them. */
 export async function startFaultyStack(
   services: readonly string[],
   log: (line: string) => void,
@@ -55,8 +60,9 @@ export async function startFaultyStack(
   const others = await startStack({ parts, dataFolder: join(folder, 'others'), log })
   const java = await checkTools([kafka], isInstalled)
   const home = await installPart(kafka, log)
-  const ports = await pickPorts(2 + 4 * services.length)
+  const ports = await pickPorts(3 + 5 * services.length)
   const own = ports.splice(0, 2)
+  const otlp = await startOtlpReceiver(ports.pop()!, folder)
   const listeners = services.map(() => ({ port: ports.pop()!, link: ports.pop()! }))
   const behind = kafkaBehind(listeners)
   const place: Place = { home, java, data: join(folder, 'kafka'), ports: own }
@@ -64,26 +70,29 @@ export async function startFaultyStack(
   const env = { ...others.env, ...kafka.env(place) }
   const registryPort = Number(new URL(env.SCHEMA_REGISTRY_URL!).port)
   const s3Port = Number(new URL(env.AWS_ENDPOINT_URL_S3!).port)
-  const links = new Map<string, readonly [Link, Link, Link]>()
+  const links = new Map<string, Links>()
   for (const [i, service] of services.entries()) {
     const { port, link } = listeners[i]!
-    links.set(service, [
-      await openLink(link, port),
-      await openLink(ports.pop()!, registryPort),
-      await openLink(ports.pop()!, s3Port),
-    ])
+    links.set(service, {
+      kafka: await openLink(link, port),
+      registry: await openLink(ports.pop()!, registryPort),
+      s3: await openLink(ports.pop()!, s3Port),
+      otlp: await openLink(ports.pop()!, otlp.port),
+    })
   }
   return {
     env,
+    otlp,
     linksOf: (service) => links.get(service)!,
     envOf(service) {
-      const [toKafka, toRegistry, toS3] = links.get(service)!
+      const { kafka, registry, s3, otlp } = links.get(service)!
       const behindLink = (url: string, link: Link) => url.replace(/:\d+/, `:${link.port}`)
       return {
         ...env,
-        KAFKA_BROKERS: `${HOST}:${toKafka.port}`,
-        SCHEMA_REGISTRY_URL: behindLink(env.SCHEMA_REGISTRY_URL!, toRegistry),
-        AWS_ENDPOINT_URL_S3: behindLink(env.AWS_ENDPOINT_URL_S3!, toS3),
+        KAFKA_BROKERS: `${HOST}:${kafka.port}`,
+        SCHEMA_REGISTRY_URL: behindLink(env.SCHEMA_REGISTRY_URL!, registry),
+        AWS_ENDPOINT_URL_S3: behindLink(env.AWS_ENDPOINT_URL_S3!, s3),
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://${HOST}:${otlp.port}`,
       }
     },
     async killBroker(awayMs) {
@@ -93,8 +102,9 @@ export async function startFaultyStack(
       child = await startPart(behind, place)
     },
     async stop() {
-      await Promise.all([...links.values()].flat().map((link) => link.close()))
-      await endPart(behind, place, child)
+      const all = [...links.values()].flatMap((each) => Object.values(each))
+      await Promise.all(all.map((link) => link.close()))
+      await Promise.all([endPart(behind, place, child), otlp.stop()])
       await others.stop()
       rmSync(folder, { recursive: true, force: true })
     },

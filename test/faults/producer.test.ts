@@ -56,7 +56,7 @@ describe('faults/producer, on a real broker', function () {
     return { acknowledged, unknown, end }
   }
 
-  const toKafka = () => stack.linksOf(PRODUCER)[0]!
+  const toKafka = () => stack.linksOf(PRODUCER).kafka
   const FAULTS: readonly [string, () => Promise<void>][] = [
     ['replies are lost', () => during('replies-lost', 3_000)],
     ['the link is cut', () => during('cut', 2_000)],

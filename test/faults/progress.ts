@@ -4,7 +4,9 @@ import type { Admin } from 'kafkajs'
 const EVERY_MS = 400
 
 interface Sample {
-  readonly atMs: number
+  /** What it shows was so at some time between these. */
+  readonly beganMs: number
+  readonly endedMs: number
   readonly committed: ReadonlyMap<string, number>
   readonly ends: ReadonlyMap<string, number>
 }
@@ -13,10 +15,12 @@ export interface Progress {
   /** Records that a group had not committed at the last look. */
   backlog(group: string): number
   /**
-   * From `atMs` until every partition that then had a backlog was committed further; null when it
-   * had none, Infinity when it never was.
+   * From `atMs` until every one of these partitions that had a backlog after it was committed
+   * further; null when none had, Infinity when one never was.
    */
-  recoveryMs(group: string, atMs: number): number | null
+  recoveryMs(group: string, atMs: number, partitions?: ReadonlySet<string>): number | null
+  /** Whether all that was there at `atMs` has been committed. */
+  hasPassed(group: string, atMs: number): boolean
   stop(): Promise<void>
 }
 
@@ -41,6 +45,7 @@ export function watchProgress(
   }
 
   async function look(group: string, topics: readonly string[]): Promise<Sample> {
+    const beganMs = Date.now()
     const committed = new Map<string, number>()
     const ends = new Map<string, number>()
     for (const topic of topics) {
@@ -53,7 +58,7 @@ export function watchProgress(
         committed.set(`${topic}-${partition}`, Math.max(0, Number(offset)))
       }
     }
-    return { atMs: Date.now(), committed, ends }
+    return { beganMs, endedMs: Date.now(), committed, ends }
   }
 
   const behind = ({ ends, committed }: Sample) =>
@@ -68,17 +73,24 @@ export function watchProgress(
         0,
       )
     },
-    recoveryMs(group, atMs) {
+    recoveryMs(group, atMs, partitions) {
       const all = samples.get(group)!
-      const before = all.findLast((sample) => sample.atMs <= atMs)
-      const keys = before ? behind(before) : []
+      // Not the last one before: what was committed since would pass for a recovery.
+      const from = all.findIndex(({ beganMs }) => beganMs >= atMs)
+      if (from < 0) return null
+      const first = all[from]!
+      const keys = behind(first).filter((key) => partitions?.has(key) ?? true)
       if (keys.length === 0) return null
-      const after = all.find(
-        (sample) =>
-          sample.atMs > atMs &&
-          keys.every((key) => sample.committed.get(key)! > (before!.committed.get(key) ?? 0)),
-      )
-      return after ? after.atMs - atMs : Number.POSITIVE_INFINITY
+      const isFurther = ({ committed }: Sample) =>
+        keys.every((key) => (committed.get(key) ?? 0) > (first.committed.get(key) ?? 0))
+      const after = all.slice(from).find(isFurther)
+      return after ? after.endedMs - atMs : Number.POSITIVE_INFINITY
+    },
+    hasPassed(group, atMs) {
+      const all = samples.get(group)!
+      const ends = all.find(({ beganMs }) => beganMs >= atMs)?.ends
+      const committed = all.at(-1)?.committed
+      return [...(ends ?? [])].every(([key, end]) => (committed?.get(key) ?? 0) >= end) && !!ends
     },
     async stop() {
       stopped = true

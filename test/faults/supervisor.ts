@@ -4,16 +4,27 @@ import { once } from 'node:events'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 const RESTART_MS = 500
+/** As Kubernetes: SIGTERM, and after so long SIGKILL. */
+const GRACE_MS = 30_000
+
+// None outlives us, stopped ones included.
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
 
 export interface Supervised {
   readonly name: string
   /** All that its processes have said. */
   output(): string
-  running(): boolean
+  /** Of the process of now; null while there is none. */
+  pid(): number | null
   /** kill -9; it is started again. */
   kill(): Promise<void>
   /** SIGTERM, then started again. */
   restart(env?: Readonly<Record<string, string>>): Promise<void>
+  /** As restart, from now on with the code of this working tree. */
+  upgrade(): Promise<void>
   /** SIGSTOP, and SIGCONT after so long. */
   pause(ms: number): Promise<void>
   /** SIGTERM for good; its exit code. */
@@ -22,13 +33,18 @@ export interface Supervised {
   readonly ownEnds: number
 }
 
+export interface ServiceCommand {
+  readonly service: string
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Where the code is that it starts with; this working tree when left out. */
+  readonly root?: string | undefined
+}
+
 /** Starts `services/SERVICE/main.ts` and starts it again whenever it ends. */
-export function supervise(
-  name: string,
-  service: string,
-  env: Readonly<Record<string, string>>,
-  argv: readonly string[],
-): Supervised {
+export function supervise(name: string, command: ServiceCommand): Supervised {
+  const { service, argv, env } = command
+  let root = command.root ?? ROOT
   let output = ''
   let child: ChildProcess
   let wanted = true
@@ -39,7 +55,7 @@ export function supervise(
   function start(more: Readonly<Record<string, string>>): void {
     expected = false
     child = spawn(process.execPath, [`services/${service}/main.ts`, ...argv], {
-      cwd: ROOT,
+      cwd: root,
       env: { ...process.env, ...env, ...more },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -49,7 +65,9 @@ export function supervise(
     child.stdout!.on('data', keep)
     child.stderr!.on('data', keep)
     const own = child
+    children.add(own)
     own.once('exit', (code, signal) => {
+      children.delete(own)
       output += `-- ${new Date().toISOString()} ended: ${signal ?? code}\n`
       if (!expected) ownEnds++
       if (wanted) setTimeout(() => wanted && own === child && start({}), RESTART_MS)
@@ -61,7 +79,9 @@ export function supervise(
     expected = true
     const ended = once(child, 'exit')
     child.kill(signal)
+    const timer = setTimeout(() => child.kill('SIGKILL'), GRACE_MS)
     const [code] = await ended
+    clearTimeout(timer)
     return code as number | null
   }
 
@@ -69,16 +89,22 @@ export function supervise(
     return child.exitCode === null && child.signalCode === null
   }
 
+  async function restart(more: Readonly<Record<string, string>> = {}): Promise<void> {
+    await end('SIGTERM')
+    start(more)
+  }
+
   return {
     name,
     output: () => output,
-    running: isAlive,
+    pid: () => (isAlive() ? child.pid! : null),
     async kill() {
       await end('SIGKILL')
     },
-    async restart(more = {}) {
-      await end('SIGTERM')
-      start(more)
+    restart,
+    upgrade() {
+      root = ROOT
+      return restart()
     },
     async pause(ms) {
       const own = child

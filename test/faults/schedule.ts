@@ -1,0 +1,129 @@
+/** Which fault strikes when: seeded, on two tracks, with what nothing else may meet in between. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRandom } from '../../services/core/random.ts'
+import { createDealer, REPLAY } from './fault-kinds.ts'
+import type { System } from './system.ts'
+
+export interface Strike {
+  readonly kind: string
+  readonly service: string
+  readonly group: string
+  /** From when a recovery is measured. */
+  readonly atMs: number
+  /** What the service owned, when it was killed with work to do; else null. */
+  readonly owned: ReadonlySet<string> | null
+}
+
+export interface Schedule {
+  readonly strikes: readonly Strike[]
+  /** How much longer it will take, as far as one can tell. */
+  leftMs(): number
+  run(): Promise<void>
+}
+
+export interface ScheduleOptions {
+  readonly faults: number
+  readonly seed: number
+  /** Outages of the broker, spread over the run. */
+  readonly outages: number
+  /** Replaces the services by those of the working tree in mid-run. */
+  readonly upgrades: boolean
+  /** At least so long from one fault to the next, on one track; null: as fast as they come. */
+  readonly everyMs: number | null
+  readonly log: (line: string) => void
+}
+
+const OUTAGE_MS = 120_000
+const UPGRADE_PAUSE_MS = 3_000
+/** A first guess, until there is something to go by. */
+const FAULT_MS = 4_000
+
+/** Faults on tracks, each with services of its own, so that no two meet in one process. */
+export function planFaults(system: System, options: ScheduleOptions): Schedule {
+  const { faults, seed, everyMs, log } = options
+  const { stack, running, progress, startExtra } = system
+  const strikes: Strike[] = []
+  const exclusive = [
+    ...(options.upgrades ? [upgrade] : []),
+    ...Array.from({ length: options.outages }, () => outage),
+  ]
+  const count = everyMs === null ? 2 : 1
+  const tracks = Array.from({ length: count }, (_, number) => createTrack(number))
+  const beganMs = Date.now()
+  let left = faults
+  let awayMs = exclusive.filter((act) => act === outage).length * OUTAGE_MS
+
+  function createTrack(number: number): (until: number) => Promise<void> {
+    const random = createRandom(seed * 100 + number)
+    const between = (from: number, to: number) => from + Math.floor(random() * (to - from + 1))
+    const own = [...running].filter((_, i) => i % count === number)
+    const deal = createDealer(own, number === 0, random)
+    return async (until) => {
+      while (left > until) {
+        left--
+        const isFirst = number === 0 && strikes.length === 0
+        const [kind, [name, target]] = isFirst ? ([REPLAY, own[0]!] as const) : deal()
+        const began = Date.now()
+        const strike = { kind: kind.name, service: name, ...before(name, kind.name) }
+        const done = await kind.strike({ stack, target, between, another: startExtra })
+        // A kill begins when the process is gone; anything else when it is begun.
+        strikes.push({ ...strike, atMs: kind.name === 'kill' ? Date.now() : began })
+        log(`${faults - left} of ${faults}: ${name}: ${done}`)
+        await sleep(
+          everyMs === null ? between(500, 3_000) : Math.max(0, began + everyMs - Date.now()),
+        )
+      }
+    }
+  }
+
+  function before(name: string, kind: string): Pick<Strike, 'group' | 'owned'> {
+    const group = groupOf(name)
+    const hasWork = kind === 'kill' && progress.backlog(group) > 0
+    return { group, owned: hasWork ? ownedBy(running.get(name)!.output()) : null }
+  }
+
+  async function outage(): Promise<void> {
+    log(`the broker is away for ${OUTAGE_MS / 1000} s`)
+    await stack.killBroker(OUTAGE_MS)
+    awayMs -= OUTAGE_MS
+    strikes.push({ kind: 'outage', service: '', group: '', owned: null, atMs: Date.now() })
+    await sleep(FAULT_MS)
+  }
+
+  async function upgrade(): Promise<void> {
+    for (const [name, service] of running) {
+      await service.upgrade()
+      log(`${name}: replaced by the one of the working tree`)
+      await sleep(UPGRADE_PAUSE_MS)
+    }
+    strikes.push({ kind: 'upgrade', service: '', group: '', owned: null, atMs: Date.now() })
+  }
+
+  return {
+    strikes,
+    leftMs() {
+      const done = faults - left
+      const each = done < 10 ? (everyMs ?? FAULT_MS) : (Date.now() - beganMs) / done
+      return left * each + awayMs
+    },
+    async run() {
+      for (let part = 0; part <= exclusive.length; part++) {
+        const until = Math.round(faults * (1 - (part + 1) / (exclusive.length + 1)))
+        await Promise.all(tracks.map((track) => track(until)))
+        await exclusive[part]?.()
+      }
+    },
+  }
+}
+
+/** The consumer group of a service; of the exporter the one that must not lose anything. */
+export function groupOf(name: string): string {
+  const [service] = name.split(' ')
+  return service === 'exporter' ? 'lens-exporter-lake' : `lens-${service}`
+}
+
+/** The partitions that a service last said it had. */
+function ownedBy(output: string): ReadonlySet<string> {
+  const said = [...output.matchAll(/(?<!otlp): (?:no partitions|partitions (.*))/g)].at(-1)
+  return new Set(said?.[1]?.split(' ') ?? [])
+}
