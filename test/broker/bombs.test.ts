@@ -15,7 +15,7 @@ import { type ServiceProcess, startService } from './processes.ts'
 const { GZIP } = kafkajs.CompressionTypes
 const GIB = 2 ** 30
 const MIB = 2 ** 20
-const GROWTH_BYTES_MOST = 128 * MIB
+const GROWTH_BYTES_MOST = 256 * MIB
 
 /** Batches that are small on the wire and in the log, and far too large in memory. */
 describe('broker/bombs', function () {
