@@ -107,7 +107,7 @@ describe('faults/producer-spool, a real collector that is killed', function () {
   }
 
   const range = (from: number, length: number) => Array.from({ length }, (_, i) => from + i)
-  const toKafka = () => stack.linksOf(COLLECTOR)[0]!
+  const toKafka = () => stack.linksOf(COLLECTOR).kafka
 
   it('sends once and in order what its spool had when it was killed, in mid-spool and in mid-replay', async () => {
     await startCollector()
