@@ -1,4 +1,4 @@
-import type { Kafka, Message, Producer } from 'kafkajs'
+import type { Kafka, Producer } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
@@ -65,7 +65,7 @@ export async function createKafkaSink(
   }
 
   function hold(): Held {
-    const producer = connect(kafka, () => closed)
+    const producer = connect(kafka)
     const one = { producer, records: 0, appends: 0, retired: false }
     held.add(one)
     return one
@@ -87,9 +87,9 @@ export async function createKafkaSink(
   return {
     async append(topic, partition, records, signal) {
       if (closed) throw new LensError('broker_unavailable', 'the sink is closed')
-      return lend(records.length, (producer) =>
-        send(producer, { topic, partition, records, signal }),
-      )
+      const isGivenUp = () => closed || signal?.aborted === true
+      const append = { topic, partition, records, isGivenUp }
+      return lend(records.length, (producer) => send(producer, append))
     },
     async close() {
       closed = true
@@ -102,30 +102,12 @@ async function disconnect({ producer }: Held): Promise<void> {
   await (await producer.catch(() => null))?.disconnect().catch(() => {})
 }
 
-interface Append {
-  readonly topic: string
-  readonly partition: number
-  readonly records: readonly NewRecord[]
-  readonly signal: AbortSignal | undefined
-}
-
-/** kafkajs hands its messages through as they are. */
-interface Stoppable extends Message {
-  readonly signal: AbortSignal | undefined
-}
-
-/** kafkajs asks its partitioner at every attempt, so that is where one can be refused. */
-async function connect(kafka: Kafka, isClosed: () => boolean): Promise<Producer> {
+async function connect(kafka: Kafka): Promise<Producer> {
   const producer = kafka.producer({
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: RETRIES },
-    createPartitioner: () => (args) => {
-      const { partition, signal } = args.message as Stoppable
-      if (isClosed() || signal?.aborted) throw new Error('it was given up')
-      return partition!
-    },
   })
   try {
     await withDeadline(producer.connect())
@@ -136,14 +118,27 @@ async function connect(kafka: Kafka, isClosed: () => boolean): Promise<Producer>
   return producer
 }
 
+interface Append {
+  readonly topic: string
+  readonly partition: number
+  readonly records: readonly NewRecord[]
+  readonly isGivenUp: () => boolean
+}
+
 async function send(
   producer: Producer,
-  { topic, partition, records, signal }: Append,
+  { topic, partition, records, isGivenUp }: Append,
 ): Promise<Appended> {
-  const messages = records.map(({ key, value }): Stoppable => {
-    const bytes = key === null || typeof key === 'string' ? key : asBuffer(key)
-    return { key: bytes, value: asBuffer(value), partition, signal }
-  })
+  const messages = records.map(({ key, value }) => ({
+    key: key === null || typeof key === 'string' ? key : asBuffer(key),
+    partition,
+    // Read by every attempt when it encodes, after its wait for the broker's lock: the last moment
+    // at which it can be refused.
+    get value() {
+      if (isGivenUp()) throw new Error('it was given up')
+      return asBuffer(value)
+    },
+  }))
   try {
     const [result] = await producer.send({ topic, messages, acks: -1 })
     const appendMs = Number(result?.logAppendTime ?? -1)

@@ -152,6 +152,23 @@ describe('broker/producer', function () {
       expect(await cluster.read(0)).to.deep.equal(['new'])
     })
 
+    // kafkajs sends to one broker at a time: the other one waits there when both are given up.
+    it('begins no attempt that was given up while another one had the broker (F7)', async () => {
+      await append(0, ['first'])
+      await cluster.next(1, 'NONE', SLOW_MS)
+      const patience = new AbortController()
+      const both = ['a', 'b'].map((text) => {
+        const records = [{ key: null, value: Buffer.from(text) }]
+        return sink.append(cluster.topic, 0, records, patience.signal)
+      })
+      const ended = Promise.allSettled(both)
+      await new Promise((resolve) => setTimeout(resolve, SLOW_MS / 2))
+      patience.abort()
+      const landed = (await ended).filter(({ status }) => status === 'fulfilled').length
+      expect(landed).to.be.at.most(1)
+      expect(await cluster.read(0)).to.have.length(1 + landed)
+    })
+
     it('lands nothing late that the collector has given up and called unknown (F7)', async () => {
       for (let i = 0; i < 8; i++) await cluster.next(1, 'NOT_LEADER_FOR_PARTITION')
       const queue = createQueue({
