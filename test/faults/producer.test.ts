@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { createKafkaBus } from '../../services/bus/kafka.ts'
 import type { Bus, Sink } from '../../services/bus/port.ts'
+import { createQueue } from '../../services/collector/queue.ts'
 import type { LensError } from '../../services/core/errors.ts'
 import { fresh, newTopic, until } from '../broker/bus-under-test.ts'
 import { type FaultyStack, startFaultyStack } from './faulty-stack.ts'
+import { createLedger, duplicatesIn, fallsIn } from './producer-ledger.ts'
 
 const PRODUCER = 'producer'
+const DEADLINE_MS = 2_000
 
 describe('faults/producer, on a real broker', function () {
   this.timeout(180_000)
@@ -89,6 +92,52 @@ describe('faults/producer, on a real broker', function () {
       expect(lost, 'none acknowledged and lost').deep.equal([])
       const unasked = log.filter((n) => !acknowledged.includes(String(n)))
       expect(unknown.map(Number), 'all others are known to be unknown').include.members(unasked)
+    })
+  }
+
+  /** How a collector's queue is left without answers; it is closed after it. */
+  const SILENCES: readonly [string, () => Promise<void>][] = [
+    ['no answer comes until its deadline', () => during('replies-lost', 3 * DEADLINE_MS)],
+    ['it is closed with records in flight', async () => toKafka().set('replies-lost')],
+  ]
+
+  for (const [what, strike] of SILENCES) {
+    it(`counts exactly what is sent, unknown and dropped when ${what}`, async () => {
+      const topic = await newTopic(direct, 2)
+      const ledger = createLedger()
+      const queue = createQueue({
+        sink: async () => ledger.watch(await behind.sink()),
+        encode: (_, value) => Buffer.from(String((value as { n: number }).n)),
+        partitions: { [topic]: 2 },
+        flushMs: 10,
+        recordsMax: 300,
+        deadlineMs: DEADLINE_MS,
+        log: () => {},
+      })
+      let added = 0
+      const adding = setInterval(() => {
+        for (let i = 0; i < 5; i++) queue.add(topic, `key-${added % 10}`, { n: added++ })
+      }, 10)
+      await until('it sends', () => queue.stats().sent > 100)
+      await strike()
+      // Not before something is under way whose answer is lost.
+      await until('it is waiting', () => queue.stats().queued > 50 || queue.stats().unknown > 0)
+      clearInterval(adding)
+      await queue.close()
+      toKafka().set('pass')
+
+      const { sent, unknown, dropped, queued } = queue.stats()
+      const droppedAll = Object.values(dropped).reduce((sum, n) => sum + n, 0)
+      expect({ queued, all: sent + unknown + droppedAll }).deep.equal({ queued: 0, all: added })
+      expect(unknown, 'a send was under way').greaterThan(0)
+      const lanes = await Promise.all([0, 1].map((partition) => direct.readAll(topic, partition)))
+      const numbers = lanes.map((records) => records.map(({ value }) => Number(value)))
+      const log = numbers.flat()
+      const outOfOrder = numbers.reduce((sum, lane) => sum + fallsIn(lane), 0)
+      expect({ repeated: duplicatesIn(log), outOfOrder }).deep.equal({ repeated: 0, outOfOrder: 0 })
+      expect(log).include.members([...ledger.acknowledged])
+      expect([...ledger.acknowledged, ...ledger.unknown]).include.members(log)
+      expect(log.length).within(sent, sent + unknown)
     })
   }
 })
