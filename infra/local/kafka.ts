@@ -11,19 +11,31 @@ const VERSION = '4.3.1'
 // Kafka's own jars bring only the interface of its logger; without an implementation it is mute.
 const LOGGER_VERSION = '1.7.36'
 
+type Settings = Readonly<Record<string, string | number | boolean>>
+
 /** Apache Kafka: one node that is broker and controller (KRaft). */
-export const kafka: Part = {
-  name: 'kafka',
-  title: `Apache Kafka ${VERSION}`,
-  release: `kafka-${VERSION}`,
-  installer: 'maven',
-  javaMin: 17,
-  portCount: 2,
-  install,
-  prepare,
-  command: (place) => java(place, '-Xmx512m', 'kafka.Kafka', [settingsFile(place)]),
-  probe,
-  env: (place) => ({ KAFKA_BROKERS: address(place) }),
+export const kafka: Part = kafkaNode({}, newClusterId())
+
+/** A node with settings of its own; the nodes of a cluster share its id. */
+export function kafkaNode(own: Settings, clusterId: string): Part {
+  return {
+    name: 'kafka',
+    title: `Apache Kafka ${VERSION}`,
+    release: `kafka-${VERSION}`,
+    installer: 'maven',
+    javaMin: 17,
+    portCount: 2,
+    install,
+    prepare: (place) => prepare(place, own, clusterId),
+    command: (place) => java(place, '-Xmx512m', 'kafka.Kafka', [settingsFile(place)]),
+    probe,
+    env: (place) => ({ KAFKA_BROKERS: address(place) }),
+  }
+}
+
+/** An id that no other cluster has. */
+export function newClusterId(): string {
+  return randomBytes(16).toString('base64url')
 }
 
 async function install(folder: string, signal?: AbortSignal): Promise<void> {
@@ -48,21 +60,20 @@ function pom(): string {
 `
 }
 
-async function prepare(place: Place): Promise<void> {
+async function prepare(place: Place, own: Settings, clusterId: string): Promise<void> {
   mkdirSync(place.data, { recursive: true })
-  writeFileSync(settingsFile(place), settings(place))
+  writeFileSync(settingsFile(place), settings(place, own))
   if (existsSync(join(place.data, 'log', 'meta.properties'))) return
   // One argument: an id that begins with a dash would be taken for an option.
-  const cluster = `--cluster-id=${randomBytes(16).toString('base64url')}`
-  const args = ['format', cluster, '--config', settingsFile(place)]
+  const args = ['format', `--cluster-id=${clusterId}`, '--config', settingsFile(place)]
   // A short-lived process: the second compiler would only cost it time.
   const format = java(place, '-XX:TieredStopAtLevel=1', 'kafka.tools.StorageTool', args)
   await runChild(format, 'format the storage of Kafka')
 }
 
-function settings(place: Place): string {
+function settings(place: Place, own: Settings): string {
   const [broker, controller] = place.ports
-  const lines = {
+  const lines: Settings = {
     'process.roles': 'broker,controller',
     'node.id': 1,
     'controller.quorum.voters': `1@${HOST}:${controller}`,
@@ -86,6 +97,7 @@ function settings(place: Place): string {
     'share.coordinator.state.topic.replication.factor': 1,
     'share.coordinator.state.topic.min.isr': 1,
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+    ...own,
   }
   return Object.entries(lines)
     .map(([key, value]) => `${key}=${value}\n`)
