@@ -40,6 +40,8 @@ for (const name of asked.length > 0 ? asked : Object.keys(TARGETS)) {
     // Stryker's own runner knows no mocha 12; a process for each mutant needs half a second.
     testRunner: 'command',
     commandRunner: { command: `mocha --bail '${tests}'` },
+    // Work that never ends counts as seen; a machine that is busy with other things must not.
+    timeoutMS: 20_000,
     // No file: Stryker rewrites it by an API that TypeScript 7 has not got, and nothing reads it.
     tsconfigFile: 'none',
     disableTypeChecks: false,
