@@ -60,3 +60,31 @@ require(batchDecoder)
 require.cache[batchDecoder]!.exports = readBatch
 const fetchReader = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages')
 assert(!require.cache[fetchReader], 'kafkajs has fetched before it was patched')
+
+/**
+ * A connection that breaks in the middle of a response keeps that half, and after it has connected
+ * again takes what comes for the other: then it waits for nothing, or throws where nobody catches.
+ */
+const { prototype: connection } = require('kafkajs/src/network/connection') as {
+  prototype: Connection
+}
+const connect = connection.connect
+connection.connect = function (this: Connection) {
+  if (!this.isConnected()) {
+    this.chunks = []
+    this.bytesBuffered = 0
+    this.bytesNeeded = SIZE_BYTES
+  }
+  return connect.call(this)
+}
+
+/** Of the number in front of each response. */
+const SIZE_BYTES = 4
+
+interface Connection {
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  isConnected(): boolean
+  connect(): Promise<boolean>
+}

@@ -1,0 +1,52 @@
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { type AddressInfo, createServer } from 'node:net'
+import '../../../services/bus/kafkajs-patch.ts'
+import { expect } from 'chai'
+
+const require = createRequire(import.meta.url)
+const Connection = require('kafkajs/src/network/connection')
+const socketFactory = require('kafkajs/src/network/socketFactory')
+
+const NO_LOGGER = { namespace: () => ({ debug() {}, error() {} }) }
+
+/** A response of the broker: its size, the number of the request, the rest. */
+function response(correlationId: number): Buffer {
+  const bytes = Buffer.alloc(16)
+  bytes.writeInt32BE(12, 0)
+  bytes.writeInt32BE(correlationId, 4)
+  return bytes
+}
+
+describe('services/bus/kafkajs-patch', () => {
+  it('reads what comes after a response that a broken connection cut off', async () => {
+    const answers = [response(1).subarray(0, 10), response(2)]
+    const server = createServer((socket) => {
+      socket.write(answers.shift()!)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const connection = new Connection({
+      ...{ host: '127.0.0.1', port, logger: NO_LOGGER, socketFactory: socketFactory() },
+      ...{ connectionTimeout: 5_000, requestTimeout: 5_000 },
+    })
+    const first = Promise.withResolvers<number>()
+    const read = connection.processData.bind(connection)
+    const seen = Promise.withResolvers<void>()
+    connection.processData = (bytes: Buffer) => {
+      read(bytes)
+      seen.resolve()
+    }
+    connection.requestQueue.fulfillRequest = ({ correlationId }: { correlationId: number }) =>
+      first.resolve(correlationId)
+    await connection.connect()
+    await seen.promise
+    connection.socket.destroy()
+    await connection.disconnect()
+    await connection.connect()
+    expect(await first.promise).equal(2)
+    connection.socket.destroy()
+    await connection.disconnect()
+    server.close()
+  })
+})
