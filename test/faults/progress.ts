@@ -15,8 +15,8 @@ export interface Progress {
   /** Records that a group had not committed at the last look. */
   backlog(group: string): number
   /**
-   * From `atMs` until every one of these partitions that had a backlog after it was committed
-   * further; null when none had, Infinity when one never was.
+   * From `atMs` until every one of these partitions that then had a backlog was committed further,
+   * or the first of them when none had; Infinity when a backlog stayed, null when no work came.
    */
   recoveryMs(group: string, atMs: number, partitions?: ReadonlySet<string>): number | null
   /** Whether all that was there at `atMs` has been committed. */
@@ -79,12 +79,15 @@ export function watchProgress(
       const from = all.findIndex(({ beganMs }) => beganMs >= atMs)
       if (from < 0) return null
       const first = all[from]!
-      const keys = behind(first).filter((key) => partitions?.has(key) ?? true)
-      if (keys.length === 0) return null
-      const isFurther = ({ committed }: Sample) =>
-        keys.every((key) => (committed.get(key) ?? 0) > (first.committed.get(key) ?? 0))
-      const after = all.slice(from).find(isFurther)
-      return after ? after.endedMs - atMs : Number.POSITIVE_INFINITY
+      const keys = [...first.ends.keys()].filter((key) => partitions?.has(key) ?? true)
+      const late = behind(first).filter((key) => keys.includes(key))
+      const after = all.slice(from).find(({ committed }) => {
+        const isFurther = (key: string) =>
+          (committed.get(key) ?? 0) > (first.committed.get(key) ?? 0)
+        return late.length > 0 ? late.every(isFurther) : keys.some(isFurther)
+      })
+      if (after) return after.endedMs - atMs
+      return late.length > 0 ? Number.POSITIVE_INFINITY : null
     },
     hasPassed(group, atMs) {
       const all = samples.get(group)!

@@ -113,7 +113,7 @@ export async function checkRun(
     struck: countBy(strikes, ({ kind, service }) => `${kind} ${service}`.trim()),
     recoveriesMs: recoveries(strikes, progress),
     seen: {
-      killsInWork: strikes.filter(({ owned }) => owned !== null).length,
+      killsInWork: strikes.filter(({ hadWork }) => hadWork).length,
       rebalances: [...running.values()].reduce((sum, each) => sum + assignments(each), 0),
       replayedRanges: repeated,
       droppedDuplicates: dropped,

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom } from '../../services/core/random.ts'
 import { createDealer, REPLAY } from './fault-kinds.ts'
-import type { System } from './system.ts'
+import { ENDED } from './supervisor.ts'
+import { GROUP_NAMES, type System } from './system.ts'
 
 export interface Strike {
   readonly kind: string
@@ -10,8 +11,10 @@ export interface Strike {
   readonly group: string
   /** From when a recovery is measured. */
   readonly atMs: number
-  /** What the service owned, when it was killed with work to do; else null. */
+  /** What the service owned when it was killed; null when it was not, or owned nothing. */
   readonly owned: ReadonlySet<string> | null
+  /** Its group had something to do. */
+  readonly hadWork: boolean
 }
 
 export interface Schedule {
@@ -34,6 +37,8 @@ export interface ScheduleOptions {
 }
 
 const OUTAGE_MS = 120_000
+const SETTLE_MS_MAX = 90_000
+const NOBODY = { service: '', group: '', owned: null, hadWork: false }
 const UPGRADE_PAUSE_MS = 3_000
 /** A first guess, until there is something to go by. */
 const FAULT_MS = 4_000
@@ -76,18 +81,24 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
     }
   }
 
-  function before(name: string, kind: string): Pick<Strike, 'group' | 'owned'> {
+  function before(name: string, kind: string): Pick<Strike, 'group' | 'owned' | 'hadWork'> {
     const group = groupOf(name)
-    const hasWork = kind === 'kill' && progress.backlog(group) > 0
-    return { group, owned: hasWork ? ownedBy(running.get(name)!.output()) : null }
+    const owned = kind === 'kill' ? ownedBy(running.get(name)!.output()) : null
+    return { group, owned, hadWork: owned !== null && progress.backlog(group) > 0 }
+  }
+
+  /** So that what one fault leaves is not taken for the next one's. */
+  async function settle(): Promise<void> {
+    const atMs = Date.now()
+    const isOver = () => GROUP_NAMES.every((group) => progress.hasPassed(group, atMs))
+    while (!isOver() && Date.now() < atMs + SETTLE_MS_MAX) await sleep(500)
   }
 
   async function outage(): Promise<void> {
     log(`the broker is away for ${OUTAGE_MS / 1000} s`)
     await stack.killBroker(OUTAGE_MS)
     awayMs -= OUTAGE_MS
-    strikes.push({ kind: 'outage', service: '', group: '', owned: null, atMs: Date.now() })
-    await sleep(FAULT_MS)
+    strikes.push({ ...NOBODY, kind: 'outage', atMs: Date.now() })
   }
 
   async function upgrade(): Promise<void> {
@@ -96,7 +107,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
       log(`${name}: replaced by the one of the working tree`)
       await sleep(UPGRADE_PAUSE_MS)
     }
-    strikes.push({ kind: 'upgrade', service: '', group: '', owned: null, atMs: Date.now() })
+    strikes.push({ ...NOBODY, kind: 'upgrade', atMs: Date.now() })
   }
 
   return {
@@ -110,7 +121,10 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
       for (let part = 0; part <= exclusive.length; part++) {
         const until = Math.round(faults * (1 - (part + 1) / (exclusive.length + 1)))
         await Promise.all(tracks.map((track) => track(until)))
-        await exclusive[part]?.()
+        if (part === exclusive.length) break
+        await settle()
+        await exclusive[part]!()
+        await settle()
       }
     },
   }
@@ -122,8 +136,9 @@ export function groupOf(name: string): string {
   return service === 'exporter' ? 'lens-exporter-lake' : `lens-${service}`
 }
 
-/** The partitions that a service last said it had. */
-function ownedBy(output: string): ReadonlySet<string> {
-  const said = [...output.matchAll(/(?<!otlp): (?:no partitions|partitions (.*))/g)].at(-1)
-  return new Set(said?.[1]?.split(' ') ?? [])
+/** The partitions that the process of now last said it had; null when it had none yet. */
+function ownedBy(output: string): ReadonlySet<string> | null {
+  const own = output.slice(output.lastIndexOf(ENDED) + 1)
+  const said = [...own.matchAll(/(?<!otlp): (?:no partitions|partitions (.*))/g)].at(-1)?.[1]
+  return said ? new Set(said.split(' ')) : null
 }

@@ -4,6 +4,8 @@ import { once } from 'node:events'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 const RESTART_MS = 500
+/** Begins the line that tells of the end of a process. */
+export const ENDED = '-- '
 /** As Kubernetes: SIGTERM, and after so long SIGKILL. */
 const GRACE_MS = 30_000
 
@@ -68,7 +70,7 @@ export function supervise(name: string, command: ServiceCommand): Supervised {
     children.add(own)
     own.once('exit', (code, signal) => {
       children.delete(own)
-      output += `-- ${new Date().toISOString()} ended: ${signal ?? code}\n`
+      output += `${ENDED}${new Date().toISOString()} ended: ${signal ?? code}\n`
       if (!expected) ownEnds++
       if (wanted) setTimeout(() => wanted && own === child && start({}), RESTART_MS)
     })

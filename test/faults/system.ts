@@ -1,4 +1,5 @@
 /** The whole system as processes on real servers, with the load's end of it in our hands. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   AGGREGATES,
   RESOURCE_SAMPLES,
@@ -34,6 +35,7 @@ const SERVICES = [
   'triggers 1',
   'exporter 1',
 ]
+const START_MS_MAX = 120_000
 const EXTRA = 'windowing 3'
 
 const ARGV: Readonly<Record<string, readonly string[]>> = {
@@ -75,6 +77,13 @@ export async function withSystem<Result>(
     return () => service.stop().then(() => {})
   }
   try {
+    // A fault before would strike what has not begun.
+    const lastMs = Date.now() + START_MS_MAX
+    const isUp = (each: Supervised) => each.output().includes(': running')
+    while (![...running.values()].every(isUp)) {
+      if (Date.now() > lastMs) throw new Error('not every service has started')
+      await sleep(100)
+    }
     return await work({ stack, cluster, running, progress, lake, startExtra })
   } finally {
     await progress.stop()
