@@ -28,6 +28,9 @@ export const DEFAULT_RECORDS_MAX = 50_000
 /** A range also ends when it holds so many slices: one record brings 361 at most. */
 const SLICES_MAX = 20_000
 
+/** And when it holds so many chunks: each may be the first in a bucket of its slice. */
+const CHUNKS_MAX = 4_000_000
+
 /** Counters of one partition. */
 export interface WindowingCounts {
   folded(seriesFolded: number): void
@@ -38,7 +41,7 @@ export interface WindowingCounts {
 /**
  * Folds one source partition into slices and flushes them in ranges of offsets. A range ends
  * before the first record whose append lies in a later second than its predecessor's, or after
- * recordsMax records or SLICES_MAX slices: a function of the log alone, so that whoever does the
+ * recordsMax records, SLICES_MAX slices or CHUNKS_MAX chunks: a function of the log alone, so that whoever does the
  * work again produces the same bytes (design §4.1).
  */
 export function createWindowing(
@@ -52,6 +55,7 @@ export function createWindowing(
   let from = committed?.offset ?? firstOffset
   let next = from
   let records = 0
+  let chunks = 0
   let deadLetters = 0
   let lastSecond = 0
   let lastAppendMs = Number.NEGATIVE_INFINITY
@@ -77,12 +81,18 @@ export function createWindowing(
 
   function addRun(run: TokenRun): number {
     fold.run(run)
+    chunks += run.chunks
     return eventTimeUs(run) / 1000
   }
 
   function addSample(sample: ResourceSample): number {
     fold.sample(sample)
     return sample.at / 1000
+  }
+
+  function isFull(): boolean {
+    const isWide = fold.sliceCount() >= SLICES_MAX || chunks >= CHUNKS_MAX
+    return isWide || records >= policy.recordsMax
   }
 
   /** The range's records by partition, and behind them in every partition the closing record. */
@@ -114,6 +124,7 @@ export function createWindowing(
     fold = createFold(policy)
     from = next
     records = 0
+    chunks = 0
     deadLetters = 0
     return outputs
   }
@@ -138,8 +149,7 @@ export function createWindowing(
       let cut = false
       for (const record of batch.records) {
         const later = Math.floor(record.appendMs / 1000) > lastSecond
-        const full = records >= policy.recordsMax || fold.sliceCount() >= SLICES_MAX
-        if (records > 0 && (later || full)) {
+        if (records > 0 && (later || isFull())) {
           for (const output of flush()) outputs.push(output)
           cut = true
         }

@@ -4,7 +4,8 @@ import { RESOURCE_SAMPLES, TOKEN_EVENTS, TOPICS } from '../../../schemas/topics.
 import type { Decoded, Output, Plan, Processor } from '../../../services/core/processor.ts'
 import { DEFAULT_GROUPINGS } from '../../../services/core/windows/series.ts'
 import { createWindowing } from '../../../services/windowing/processor.ts'
-import { NOON_MS, NOON_US, resourceSample } from '../../records.ts'
+import { NOON_MS, NOON_US, resourceSample, wholeRequest } from '../../records.ts'
+import { tokenRun } from '../core/windows/runs.ts'
 
 const POLICY = {
   groupings: DEFAULT_GROUPINGS,
@@ -18,8 +19,11 @@ const POLICY = {
 const partitions = Object.fromEntries(TOPICS.map(({ name }) => [name, 2]))
 const counts = { folded: () => {}, watermarkDelay: () => {} }
 
-function start(committed: { offset: number; metadata: string } | null = null): Processor {
-  const at = { topic: RESOURCE_SAMPLES, partition: 1, committed, firstOffset: 0 }
+function start(
+  committed: { offset: number; metadata: string } | null = null,
+  topic: string = RESOURCE_SAMPLES,
+): Processor {
+  const at = { topic, partition: 1, committed, firstOffset: 0 }
   const processor = createWindowing({ ...at, changelog: [], partitions }, POLICY, counts)
   processor.onTick({ brokerMs: Number.NEGATIVE_INFINITY, caughtUp: true })
   return processor
@@ -62,6 +66,13 @@ describe('windowing/processor', () => {
 
   it('cuts after recordsMax records', () => {
     expect(ranges(batch(start(), records(0, 1, 2, 3, 4, 5, 6, 7)))).deep.equal(['0-5'])
+  })
+
+  it('cuts after four million chunks, whatever they are spread over', () => {
+    const gaps_us = Array.from({ length: 1_500_000 }, () => 0)
+    const value = tokenRun(wholeRequest({ gaps_us }))
+    const runs = [0, 1, 2, 3].map((offset) => ({ offset, appendMs: NOON_MS, value, bad: null }))
+    expect(ranges(batch(start(null, TOKEN_EVENTS), runs))).deep.equal(['0-3'])
   })
 
   it('cuts at the same places however the log is split into batches', () => {
