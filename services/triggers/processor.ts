@@ -28,7 +28,12 @@ export function createTriggers(
   counts: TriggersCounts,
 ): Processor {
   const states = new Map<string, RuleEpisode>()
-  for (const state of changelog as readonly RuleEpisode[]) states.set(keyOf(state), state)
+  for (const state of changelog as readonly RuleEpisode[]) {
+    const known = states.get(keyOf(state))
+    // A member that has lost the partition may have appended what it knew after the next owner.
+    if (known && known.evaluated_through > state.evaluated_through) continue
+    states.set(keyOf(state), state)
+  }
 
   function apply(aggregate: Aggregate, events: Output[], kept: Output[]): void {
     const series = seriesOf(aggregate.series)
@@ -67,10 +72,9 @@ export function createTriggers(
         if (!bad && aggregate.final && aggregate.revision === 0) apply(aggregate, events, kept)
       }
       const commit = { offset: next, metadata: '' }
-      const rest = { ...nothing, outputs: kept, commit }
-      // Whoever dies between the two evaluates again: a state that were there first would say that
-      // its event has been told.
-      return events.length === 0 ? rest : { ...nothing, outputs: events, rest: () => rest }
+      const last: Plan = { ...nothing, outputs: kept, commit }
+      // Events first: to whoever finds the states, their windows have been dealt with.
+      return events.length === 0 ? last : { ...nothing, outputs: events, rest: () => last }
     },
     onTick: () => nothing,
     onDrain: () => nothing,

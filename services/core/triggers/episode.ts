@@ -63,13 +63,17 @@ export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregat
   return { state, event: event(state, 'firing') }
 }
 
-/** Whether a step left something that a restart must find again. */
+/**
+ * Whether a step left something that a restart must find again: of one that is pending, also how
+ * far it has come, since the next window must reach back to that.
+ */
 export function isWorthKeeping(before: RuleEpisode, after: RuleEpisode): boolean {
   return (
     before.state !== after.state ||
     before.since !== after.since ||
     before.held_ms !== after.held_ms ||
     before.fired_at !== after.fired_at ||
-    before.first_end !== after.first_end
+    before.first_end !== after.first_end ||
+    (after.state === 'pending' && before.evaluated_through !== after.evaluated_through)
   )
 }

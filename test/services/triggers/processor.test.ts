@@ -1,41 +1,43 @@
 import { expect } from 'chai'
-import { AGGREGATES, TOPICS, TRIGGER_EVENTS, TRIGGER_STATE } from '../../../schemas/topics.ts'
-import type { Plan } from '../../../services/core/processor.ts'
+import type { Aggregate, RuleEpisode } from '../../../schemas/records.ts'
+import { AGGREGATES, TRIGGER_EVENTS, TRIGGER_STATE } from '../../../schemas/topics.ts'
+import type { Plan, Processor } from '../../../services/core/processor.ts'
 import { createTriggers } from '../../../services/triggers/processor.ts'
-import { parseRules } from '../../../services/triggers/rules-file.ts'
-import { NOON_MS } from '../../records.ts'
+import { compare, distribution, E2E_P95, rule, windowEnding } from '../core/triggers/fixture.ts'
 
-const RULES = `rules:
-  - { name: any, groupBy: [], window: 1m, when: { ratio: errors, of: requests, above: 0 } }`
+const FAST = { metrics: { e2e_us: distribution({ p95: 1 }) } }
+const SLOW = rule({ when: compare(E2E_P95, 100_000) })
 
-describe('services/triggers/processor', () => {
-  it('lets an event be in the log before the state that remembers it', () => {
-    const partitions = Object.fromEntries(TOPICS.map(({ name }) => [name, 1]))
-    const processor = createTriggers(
-      {
-        topic: AGGREGATES,
-        partition: 0,
-        committed: null,
-        firstOffset: 0,
-        changelog: [],
-        partitions,
-      },
-      { rules: parseRules(RULES, 'rules'), statesMax: 10 },
-      { count() {} },
-    )
-    const window = { series: {}, size_s: 60, start: NOON_MS, end: NOON_MS + 60_000 }
-    const value = { ...window, final: true, revision: 0, requests: 2, errors: 1 }
-    const record = { offset: 7, appendMs: NOON_MS, value, bad: null }
-    const parts: string[][] = []
-    let plan: Plan | undefined = processor.onBatch({
-      topic: AGGREGATES,
-      partition: 0,
-      records: [record],
-    })
-    for (; plan; plan = plan.rest?.()) {
-      const commit = plan.commit ? [`commit ${plan.commit.offset}`] : []
-      parts.push([...plan.outputs.map(({ topic }) => topic), ...commit])
-    }
-    expect(parts).deep.equal([[TRIGGER_EVENTS], [TRIGGER_STATE, 'commit 8']])
+function processorOf(changelog: readonly unknown[] = []): Processor {
+  const assignment = {
+    ...{ topic: AGGREGATES, partition: 0, committed: null, firstOffset: 0, changelog },
+    partitions: { [TRIGGER_EVENTS]: 1, [TRIGGER_STATE]: 1 },
+  }
+  return createTriggers(assignment, { rules: [SLOW], statesMax: 9 }, { count: () => {} })
+}
+
+function give(processor: Processor, windows: readonly Aggregate[]): Plan {
+  const records = windows.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
+  return processor.onBatch({ topic: AGGREGATES, partition: 0, records })
+}
+
+function topicsOf({ outputs, commit }: Plan): readonly unknown[] {
+  return [...new Set(outputs.map(({ topic }) => topic)), commit?.offset]
+}
+
+describe('triggers/processor', () => {
+  it('has the events acknowledged before it lets the states say that they are out', () => {
+    const plan = give(processorOf(), [windowEnding(0)])
+    expect(topicsOf(plan)).to.deep.equal([TRIGGER_EVENTS, undefined])
+    expect(topicsOf(plan.rest!())).to.deep.equal([TRIGGER_STATE, 1])
+    expect(plan.rest!().rest).to.equal(undefined)
+  })
+
+  it('goes on from the newest state, whatever a member that was given up appended after it', () => {
+    const plan = give(processorOf(), [windowEnding(0)])
+    const firing = plan.rest!().outputs[0]!.value as RuleEpisode
+    const later = { ...firing, evaluated_through: windowEnding(9).end }
+    expect(give(processorOf([firing]), [windowEnding(2, FAST)]).outputs).to.have.length(1)
+    expect(give(processorOf([later, firing]), [windowEnding(2, FAST)]).outputs).to.deep.equal([])
   })
 })

@@ -137,4 +137,22 @@ describe('core/triggers/episode: state', () => {
     for (const more of changed) expect(isWorthKeeping(state, { ...state, ...more })).to.equal(true)
     expect(isWorthKeeping(state, { ...state, evaluated_through: 1 })).to.equal(false)
   })
+
+  it('fires alike after a restart, also behind a window about which nothing can be said', () => {
+    const waiting = rule({ when: compare(E2E_P95, 100_000, { minCount: 100 }), forMs: 60_000 })
+    const few = { metrics: { e2e_us: distribution({ count: 99 }) } }
+    const minutes = [{}, few, {}].map((more, i) => {
+      return windowEnding(i, { size_s: 60, start: NOON_MS + (i - 1) * MINUTE_MS, ...more })
+    })
+    let kept = createEpisode(waiting, SERIES)
+    let state = kept
+    for (const window of minutes.slice(0, 2)) {
+      const step = stepEpisode(waiting, state, window)
+      if (isWorthKeeping(state, step.state)) kept = step.state
+      state = step.state
+    }
+    const { event } = stepEpisode(waiting, kept, minutes[2]!)
+    expect(event).to.deep.equal(stepEpisode(waiting, state, minutes[2]!).event)
+    expect(event?.state).to.equal('firing')
+  })
 })
