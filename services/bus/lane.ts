@@ -1,4 +1,4 @@
-import type { LensError } from '../core/errors.ts'
+import { LensError } from '../core/errors.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
 import { askAgain, decodeAll, valuesOf } from './batch.ts'
 import { readChangelog } from './changelog.ts'
@@ -145,9 +145,9 @@ export function createLane<Effect>(
   }
 
   async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
-    await retrying(() => atFailpoints(() => source.commit(topic, partition, to)), how)
+    await retrying(() => commitOnce(() => source.commit(topic, partition, to), gone), how)
+    if (to.offset > committed) firstUncommittedMs = null
     committed = to.offset
-    firstUncommittedMs = null
   }
 
   return {
@@ -174,7 +174,9 @@ export function createLane<Effect>(
   }
 }
 
-async function atFailpoints(commit: () => Promise<void>): Promise<void> {
+/** A source knows the partitions of its member, not whose lane asks: that one may be over. */
+async function commitOnce(commit: () => Promise<void>, isOver: boolean): Promise<void> {
+  if (isOver) throw new LensError('partition_lost', 'the lane was over before it could commit')
   failpoint('before-commit')
   await commit()
   failpoint('after-commit')

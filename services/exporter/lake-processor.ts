@@ -1,5 +1,5 @@
 import { assert } from '../core/errors.ts'
-import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
+import type { Assignment, Commit, Decoded, Plan, Processor } from '../core/processor.ts'
 import { datasetsOf } from '../formats/datasets.ts'
 import {
   addRecord,
@@ -8,6 +8,7 @@ import {
   type LakeFile,
   type LakeStats,
   type OpenRange,
+  openRange,
   rangeFiles,
 } from './lake-range.ts'
 
@@ -18,6 +19,7 @@ export interface LakeOptions {
   readonly rowsMax: number
 }
 
+type LakePlan = Plan<LakeFile>
 export type LakeProcessor = Processor<LakeFile> & { readonly stats: Readonly<LakeStats> }
 
 /** An idle range is cut this long after its interval, against clocks that differ. */
@@ -27,14 +29,12 @@ const RETRY_MS = 1000
 /**
  * Turns one topic-partition into files of the lake. A range [from, to) ends before the first record
  * whose append time lies in a later roll interval than that of the range's first record, or after
- * the record that fills it: the log alone decides, so that a repeat from the committed offset
- * writes the same names with the same bytes. The clock only notices that an idle partition's
- * interval is over. A name holds the range's start but not its end: after a crash between a drain's
- * upload and its commit, the longer range that is read then replaces the file.
+ * the record that fills it, or where a drain finds it; the clock only notices that an idle
+ * partition's interval is over.
  *
- * What is not guarded here: a member that has lost the partition may still upload the shorter file
- * over the longer one. Protocol A of research/lake-exporters.md (the plan in the commit's metadata,
- * conditional puts) is the cure; its place is `Commit.metadata` and `startOffset`.
+ * Before its files are put, the end of a range is committed, as metadata of its start: the plan. The
+ * group takes it from the owner only, and whoever owns the partition next ends the range there and
+ * nowhere else. So whoever puts a file of this name, however late, puts the same bytes.
  */
 export function createLakeProcessor(assignment: Assignment, options: LakeOptions): LakeProcessor {
   const { topic, partition, committed } = assignment
@@ -47,60 +47,89 @@ export function createLakeProcessor(assignment: Assignment, options: LakeOptions
   }
   let next: number | null = committed?.offset ?? null
   let open: OpenRange | null = null
+  /** Where the earlier owner said that the range ends. */
+  let plannedEnd = readPlan(committed)
+  /** Ranges that have ended, and whose plan is to be committed. */
+  const ended: OpenRange[] = []
 
-  /** Ends the open range: its files go to `effects`, and its end is what can be committed. */
-  function cut(effects: LakeFile[]): Commit | null {
-    if (open === null) return null
-    const files = rangeFiles(open)
-    effects.push(...files)
-    stats.ranges += 1
-    stats.files += files.length
+  function cut(): void {
+    if (open === null) return
+    ended.push(open)
     open = null
-    return { offset: next!, metadata: '' }
+    plannedEnd = null
   }
 
-  function plan(effects: LakeFile[], commit: Commit | null, notBeforeMs = 0): Plan<LakeFile> {
-    const wakeMs = open === null ? Number.POSITIVE_INFINITY : Math.max(dueMs(open), notBeforeMs)
-    return { outputs: [], effects, commit, wakeMs }
+  function isBefore({ offset, appendMs }: Decoded, range: OpenRange): boolean {
+    if (plannedEnd !== null) return offset < plannedEnd
+    return intervalOf(appendMs) <= range.interval
   }
 
+  function isDone(range: OpenRange): boolean {
+    return plannedEnd === null ? isFull(range, options.rowsMax) : range.to >= plannedEnd
+  }
+
+  function add(record: Decoded): void {
+    const { offset, appendMs } = record
+    assert(next === null || offset >= next, `offset ${offset} was given again`)
+    if (open !== null && !isBefore(record, open)) cut()
+    // Retention took what was planned: the file of that name, if there is one, stays as it is.
+    if (open === null && plannedEnd !== null && offset >= plannedEnd) {
+      next = plannedEnd
+      plannedEnd = null
+    }
+    // Offsets that hold no record belong to the range after them, so that ranges tile the log.
+    const from: number = next ?? offset
+    const interval = intervalOf(appendMs)
+    open ??= openRange({ topic, partition, from, interval })
+    addRecord(open, record, datasets, stats)
+    next = open.to
+    if (isDone(open)) cut()
+  }
+
+  /**
+   * Takes records until a range has ended, and commits its plan; what is left is done when the
+   * runner comes back: the files of `planned`, the range whose plan stands, and the next range.
+   */
+  function goOn(source: Iterator<Decoded>, planned: OpenRange | null, notBeforeMs = 0): LakePlan {
+    while (ended.length === 0) {
+      const { done, value } = source.next()
+      if (done) break
+      add(value)
+    }
+    const files = planned === null ? [] : rangeFiles(planned)
+    stats.ranges += planned === null ? 0 : 1
+    stats.files += files.length
+    const wait = open === null || plannedEnd !== null ? Number.POSITIVE_INFINITY : dueMs(open)
+    const plan = { outputs: [], effects: files, wakeMs: Math.max(wait, notBeforeMs) }
+    const range = ended.shift()
+    if (range) {
+      const commit = { offset: range.from, metadata: writePlan(range.to) }
+      return { ...plan, commit, rest: () => goOn(source, range, notBeforeMs) }
+    }
+    return { ...plan, commit: planned && { offset: planned.to, metadata: '' } }
+  }
+
+  const nothing = [][Symbol.iterator]()
   return {
     startOffset: next,
     stats,
-    onBatch({ records }) {
-      const effects: LakeFile[] = []
-      let commit: Commit | null = null
-      for (const record of records) {
-        const { offset, appendMs } = record
-        assert(next === null || offset >= next, `offset ${offset} was given again`)
-        const interval = intervalOf(appendMs)
-        if (open !== null && interval > open.interval) commit = cut(effects)
-        // Offsets that hold no record belong to the range after them, so that ranges tile the log.
-        const from: number = next ?? offset
-        open ??= {
-          topic,
-          partition,
-          from,
-          interval,
-          to: from,
-          rowCount: 0,
-          bytes: 0,
-          files: new Map(),
-        }
-        addRecord(open, record, datasets, stats)
-        next = open.to
-        if (isFull(open, options.rowsMax)) commit = cut(effects)
-      }
-      return plan(effects, commit)
-    },
+    onBatch: ({ records }) => goOn(records[Symbol.iterator](), null),
     onTick({ brokerMs, caughtUp }) {
-      const effects: LakeFile[] = []
       const isDue = open !== null && caughtUp && brokerMs >= dueMs(open)
-      return plan(effects, isDue ? cut(effects) : null, brokerMs + RETRY_MS)
+      if (isDue && plannedEnd === null) cut()
+      return goOn(nothing, null, brokerMs + RETRY_MS)
     },
     onDrain() {
-      const effects: LakeFile[] = []
-      return plan(effects, cut(effects))
+      if (plannedEnd === null) cut()
+      return goOn(nothing, null)
     },
   }
+}
+
+function writePlan(end: number): string {
+  return JSON.stringify({ end })
+}
+
+function readPlan(committed: Commit | null): number | null {
+  return committed?.metadata ? (JSON.parse(committed.metadata) as { end: number }).end : null
 }

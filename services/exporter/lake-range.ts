@@ -55,6 +55,13 @@ const RANGE_BYTES_MAX = 64 * 1024 * 1024
 /** A file for each hour: requests of a second may have begun in any hour since 1970. */
 const RANGE_FILES_MAX = 256
 
+/** A range without records yet. */
+export function openRange(
+  place: Pick<OpenRange, 'topic' | 'partition' | 'from' | 'interval'>,
+): OpenRange {
+  return { ...place, to: place.from, rowCount: 0, bytes: 0, files: new Map() }
+}
+
 /** Whether the range takes no further record: a function of its records alone. */
 export function isFull({ rowCount, bytes, files }: OpenRange, rowsMax: number): boolean {
   return rowCount >= rowsMax || bytes >= RANGE_BYTES_MAX || files.size >= RANGE_FILES_MAX

@@ -42,9 +42,20 @@ export function processorOf(options: Partial<LakeOptions> = {}, from?: number): 
   return createLakeProcessor(assignment(committed), { rollMs: 60_000, rowsMax: 1000, ...options })
 }
 
-/** Hands records over as the runner does. */
+/** Hands records over as the runner does, and carries all of the plan out. */
 export function give(processor: LakeProcessor, records: readonly Decoded[]): Plan<LakeFile> {
-  return processor.onBatch({ topic: TOKEN_EVENTS, partition: 0, records })
+  return whole(processor.onBatch({ topic: TOKEN_EVENTS, partition: 0, records }))
+}
+
+/** The parts of a plan, each asked for when the one before has been carried out. */
+export function* partsOf(first: Plan<LakeFile>): Iterable<Plan<LakeFile>> {
+  for (let plan: Plan<LakeFile> | undefined = first; plan; plan = plan.rest?.()) yield plan
+}
+
+/** All parts of a plan as one: every file, and what is committed in the end. */
+export function whole(first: Plan<LakeFile>): Plan<LakeFile> {
+  const parts = [...partsOf(first)]
+  return { ...parts.at(-1)!, effects: parts.flatMap((part) => part.effects) }
 }
 
 /** The offsets of the rows of a file: the last column of each. */
@@ -52,11 +63,12 @@ export function offsetsIn(file: LakeFile): readonly number[] {
   return file.rows.map((cells) => cells.at(-1) as number)
 }
 
-/** A plan in short: range and offsets of each file, and the commit. */
-export function brief(plan: Plan<LakeFile>): {
+/** All of a plan in short: range and offsets of each file, and the last commit. */
+export function brief(first: Plan<LakeFile>): {
   readonly files: readonly string[]
   readonly commit: number | null
 } {
+  const plan = whole(first)
   return {
     files: plan.effects.map((file) => {
       const hour = /hour=(\d\d)/.exec(file.path)![1]

@@ -1,7 +1,17 @@
 import { expect } from 'chai'
+import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { createLakeProcessor, IDLE_MARGIN_MS } from '../../../services/exporter/lake-processor.ts'
 import { T0_MS } from '../formats/records.ts'
-import { assignment, brief, broken, ended, give, processorOf, running } from './lake-log.ts'
+import {
+  assignment,
+  brief,
+  broken,
+  ended,
+  give,
+  partsOf,
+  processorOf,
+  running,
+} from './lake-log.ts'
 
 const NOTHING = { files: [], commit: null }
 const DUE_MS = T0_MS + 60_000 + IDLE_MARGIN_MS
@@ -89,14 +99,37 @@ describe('exporter/lake-processor', () => {
     expect(brief(processor.onDrain())).to.deep.equal({ files: ['[0,2) 10h: 0'], commit: 2 })
   })
 
-  it('names a range after its start, so that a longer repeat replaces what a drain wrote', () => {
-    const log = [ended(0, 0), ended(1, 1), ended(2, 60_000)]
-    const drained = processorOf()
-    give(drained, log.slice(0, 1))
-    const [short] = drained.onDrain().effects
-    const [long] = give(processorOf(), log).effects
-    expect(long!.path).to.equal(short!.path)
-    expect(long!.range).to.deep.equal({ ...short!.range, to: 2 })
+  it('commits where a range ends before its files are put, and the end after them', () => {
+    const log = [ended(0, 0), ended(1, 60_000), ended(2, 120_000)]
+    const parts = [
+      ...partsOf(processorOf().onBatch({ topic: TOKEN_EVENTS, partition: 0, records: log })),
+    ]
+    expect(
+      parts.map(({ effects, commit }) => ({ puts: effects.map((f) => f.range.to), commit })),
+    ).to.deep.equal([
+      { puts: [], commit: { offset: 0, metadata: '{"end":1}' } },
+      { puts: [1], commit: { offset: 1, metadata: '{"end":2}' } },
+      { puts: [2], commit: { offset: 2, metadata: '' } },
+    ])
+  })
+
+  it('ends a range where the last owner planned it, whatever rows, time or a drain say', () => {
+    const planned = { offset: 0, metadata: '{"end":3}' }
+    const options = { rollMs: 60_000, rowsMax: 2 }
+    const processor = createLakeProcessor(assignment(planned), options)
+    expect(brief(give(processor, [ended(0, 0), ended(1, 60_000)]))).to.deep.equal(NOTHING)
+    expect(brief(processor.onTick({ brokerMs: DUE_MS * 2, caughtUp: true }))).to.deep.equal(NOTHING)
+    expect(brief(processor.onDrain())).to.deep.equal(NOTHING)
+    const log = [ended(2, 60_000), ended(3, 60_000)]
+    expect(brief(give(processor, log))).to.deep.equal({ files: ['[0,3) 10h: 0 1 2'], commit: 3 })
+    expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,4) 10h: 3'], commit: 4 })
+  })
+
+  it('leaves the file of a planned range alone that retention took meanwhile', () => {
+    const planned = { offset: 0, metadata: '{"end":3}' }
+    const processor = createLakeProcessor(assignment(planned), { rollMs: 60_000, rowsMax: 9 })
+    give(processor, [ended(7, 0)])
+    expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,8) 10h: 7'], commit: 8 })
   })
 
   it('puts a late row into its own hour, in a file beside the others', () => {

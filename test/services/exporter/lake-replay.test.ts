@@ -5,7 +5,7 @@ import type { Decoded, Plan } from '../../../services/core/processor.ts'
 import { lakeFileBytes } from '../../../services/exporter/effects.ts'
 import type { LakeFile } from '../../../services/exporter/lake-range.ts'
 import { T0_MS } from '../formats/records.ts'
-import { broken, ended, give, offsetsIn, processorOf, running } from './lake-log.ts'
+import { broken, ended, give, offsetsIn, processorOf, running, whole } from './lake-log.ts'
 
 const ROLL_MS = 60_000
 const OPTIONS = { rollMs: ROLL_MS, rowsMax: 6 }
@@ -65,9 +65,9 @@ function deliver(log: readonly Decoded[], delivery: readonly string[], from?: nu
     batch = []
     // The clock never shows more than the append time of what is still to come.
     const brokerMs = rest[i + 1]?.appendMs ?? END_MS
-    if (delivery[i] === 'tick') plans.push(processor.onTick({ brokerMs, caughtUp: true }))
+    if (delivery[i] === 'tick') plans.push(whole(processor.onTick({ brokerMs, caughtUp: true })))
   })
-  plans.push(processor.onTick({ brokerMs: END_MS, caughtUp: true }))
+  plans.push(whole(processor.onTick({ brokerMs: END_MS, caughtUp: true })))
   const effects = plans.flatMap((plan) => plan.effects)
   return {
     files: new Map(effects.map((file) => [file.path, hashOf(file)])),
