@@ -4,8 +4,12 @@ import { AGGREGATES, DEAD_LETTERS, TRIGGER_EVENTS } from '../../schemas/topics.t
 import type { Codec } from '../../services/bus/codec.ts'
 import type { StageHealth } from '../../services/bus/health.ts'
 import { differences, latest, recompute, triggerFaults } from '../pipeline/oracle.ts'
+import { lakeFaults, type Placed } from './lake-checks.ts'
+import { otlpFaults } from './otlp-checks.ts'
 import type { StageName } from './processes.ts'
-import type { SimBus } from './sim-bus.ts'
+import type { Seen, SimBus } from './sim-bus.ts'
+import type { SimSinks } from './sim-sinks.ts'
+import { ruleFaults } from './trigger-checks.ts'
 
 interface Run {
   readonly records: readonly TokenEvents[]
@@ -17,34 +21,54 @@ interface Run {
   readonly partitions: number
   /** Windows that ended before it are final by now. */
   readonly finalMs: number
+  readonly endMs: number
+  readonly sinks: SimSinks
+  readonly rollMs: number
+  readonly seen: Seen
 }
 
 /** What is wrong, in words; nothing when all is well. */
 export async function faultsFound(run: Run): Promise<readonly string[]> {
+  const aggregates = read<Aggregate>(run, AGGREGATES)
+  const events = read<TriggerEvent>(run, TRIGGER_EVENTS)
+  const countRepeats = (repeats: number) => {
+    run.seen.otlp_repeats = (run.seen.otlp_repeats ?? 0) + repeats
+  }
   return [
-    ...windowFaults(run),
+    ...windowFaults(run, aggregates),
     ...deadLetterFaults(run),
     ...anomalies(run),
-    ...triggerFaults(read<TriggerEvent>(run, TRIGGER_EVENTS)),
+    ...triggerFaults(events),
+    ...ruleFaults(aggregates, events),
+    ...otlpFaults(run.sinks.received, aggregates, countRepeats),
+    ...(await lakeFaults(run.sinks.files, (topic) => placed(run, topic))),
   ]
 }
 
-function read<T>({ bus, codec, partitions }: Run, topic: string): T[] {
+function read<T>(run: Run, topic: string): T[] {
+  return placed(run, topic).map(({ value }) => value as T)
+}
+
+/** How long after the end of its interval a range must be in the lake. */
+const LAKE_DELAY_MS = 12_000
+
+function placed({ bus, codec, partitions, rollMs, endMs }: Run, topic: string): Placed[] {
   const decode = codec.decoder(topic)
-  const all: T[] = []
+  const all: Placed[] = []
   for (let partition = 0; partition < partitions; partition++) {
-    for (const { value, appendMs } of bus.records(topic, partition)) {
-      all.push(decode(value, appendMs).value as T)
+    for (const { offset, value, appendMs } of bus.records(topic, partition)) {
+      const isDue = (Math.floor(appendMs / rollMs) + 1) * rollMs + LAKE_DELAY_MS <= endMs
+      all.push({ partition, offset, value: decode(value, appendMs).value, isDue })
     }
   }
   return all
 }
 
 /** Every window of the raw records, as a recomputation has it; every repeat identical. */
-function windowFaults(run: Run): readonly string[] {
+function windowFaults(run: Run, aggregates: readonly Aggregate[]): readonly string[] {
   try {
     const isFinal = ([key]: readonly [string, unknown]) => endOf(key) <= run.finalMs
-    const published = [...latest(read<Aggregate>(run, AGGREGATES))].filter(isFinal)
+    const published = [...latest(aggregates)].filter(isFinal)
     const exact = [...recompute(run.records)].filter(isFinal)
     if (exact.length === 0) return ['there was nothing to check']
     return differences(new Map(published), new Map(exact)).slice(0, 5)

@@ -2,7 +2,10 @@
 import type { Codec } from '../../services/bus/codec.ts'
 import { loadConfig } from '../../services/bus/config.ts'
 import { createHealth, type StageHealth } from '../../services/bus/health.ts'
-import { runStage, type Stage, type StageSpec } from '../../services/bus/run.ts'
+import { runStage, type Stage, type StageParts } from '../../services/bus/run.ts'
+import { exporterConfig } from '../../services/exporter/config.ts'
+import { createEffectHandler } from '../../services/exporter/effects.ts'
+import { lakeStage, otlpStage } from '../../services/exporter/stage.ts'
 import { statisticsOptions } from '../../services/statistics/config.ts'
 import { statisticsStage } from '../../services/statistics/stage.ts'
 import { triggersOptions } from '../../services/triggers/config.ts'
@@ -10,9 +13,11 @@ import { triggersStage } from '../../services/triggers/stage.ts'
 import { windowingOptions } from '../../services/windowing/config.ts'
 import { windowingStage } from '../../services/windowing/stage.ts'
 import type { SimBus } from './sim-bus.ts'
+import type { SimSinks } from './sim-sinks.ts'
 import type { Actor, World } from './world.ts'
 
-export type StageName = 'windowing' | 'statistics' | 'triggers'
+export const STAGES = ['windowing', 'statistics', 'triggers', 'lake', 'otlp'] as const
+export type StageName = (typeof STAGES)[number]
 
 /** One process after the other under one name. */
 export interface Process {
@@ -29,16 +34,51 @@ export interface Process {
   stop(): void
 }
 
-/** The stage's specification, with the settings that it ships with. */
-export function specOf(stage: StageName, codec: Codec, health: StageHealth): StageSpec {
+/** What a process is made of, but its clock. */
+export interface ProcessParts {
+  readonly world: World
+  readonly bus: SimBus
+  readonly sinks: SimSinks
+  readonly codec: Codec
+  readonly health: StageHealth
+  /** Of the lake: how files are cut. */
+  readonly lake: { readonly roll: string; readonly rowsMax: string }
+}
+
+const RULES = new URL('rules.yaml', import.meta.url).pathname
+
+/** Starts the stage with the settings that it ships with, but for the rules and the lake's cuts. */
+function startStage(
+  stage: StageName,
+  actor: Actor,
+  { sinks, codec, health, lake }: ProcessParts,
+  parts: StageParts,
+): Promise<Stage> {
   const none = { env: {}, argv: [] }
   switch (stage) {
     case 'windowing':
-      return windowingStage(loadConfig(windowingOptions, none), codec, health)
-    case 'statistics':
-      return statisticsStage(loadConfig(statisticsOptions, none), health, () => {})
-    case 'triggers':
-      return triggersStage(loadConfig(triggersOptions, none), health)
+      return runStage(windowingStage(loadConfig(windowingOptions, none), codec, health), parts)
+    case 'statistics': {
+      const config = loadConfig(statisticsOptions, none)
+      return runStage(
+        statisticsStage(config, health, () => {}),
+        parts,
+      )
+    }
+    case 'triggers': {
+      const config = loadConfig(triggersOptions, { env: {}, argv: ['--rules', RULES] })
+      return runStage(triggersStage(config, health), parts)
+    }
+    case 'lake':
+      return runStage(lakeStage(exporterConfig.parse(lake), sinks.store(actor), health), parts)
+    case 'otlp': {
+      const store = sinks.store(actor)
+      const config = exporterConfig.parse({ otlpEndpoint: 'http://of.the.simulation' })
+      const spec = otlpStage(config, store, health, {}, () => {})!
+      // The sender's own port: what lies behind it is HTTP, with timers that no seed decides.
+      const carryOut = createEffectHandler(store, sinks.sender(actor))
+      return runStage({ ...spec, carryOut }, parts)
+    }
   }
 }
 
@@ -46,9 +86,10 @@ export function specOf(stage: StageName, codec: Codec, health: StageHealth): Sta
 export function createProcess(
   stage: StageName,
   name: string,
-  { world, bus, codec, health }: { world: World; bus: SimBus; codec: Codec; health: StageHealth },
+  own: ProcessParts,
   offMs: number,
 ): Process {
+  const { world, bus, codec, health } = own
   let life = 0
   let running: Stage | null = null
   let ticking = false
@@ -66,8 +107,8 @@ export function createProcess(
     }
     const clock = world.clockOf(actor, offMs)
     const parts = { bus: bus.of(actor), codec, clock, health, log: () => {}, onFailure: fail }
-    runStage(specOf(stage, codec, health), parts).then((stage) => {
-      if (self.actor === actor) running = stage
+    startStage(stage, actor, own, parts).then((started) => {
+      if (self.actor === actor) running = started
     }, fail)
   }
 
@@ -103,11 +144,8 @@ export function createProcess(
   return self
 }
 
-/** A health that nobody looks at but the checks of a run. */
+/** Healths that nobody looks at but the checks of a run. */
 export function createHealths(): Readonly<Record<StageName, StageHealth>> {
-  return {
-    windowing: createHealth('windowing'),
-    statistics: createHealth('statistics'),
-    triggers: createHealth('triggers'),
-  }
+  const healths = STAGES.map((stage) => [stage, createHealth(stage)])
+  return Object.fromEntries(healths) as Record<StageName, StageHealth>
 }

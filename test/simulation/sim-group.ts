@@ -29,6 +29,8 @@ export interface Faults {
   readonly torn: number
   /** A batch that was delivered before, or fetched before a seek. */
   readonly stale: number
+  /** A sink that takes its time to answer. */
+  readonly slow: number
 }
 
 export interface SimGroup {
@@ -108,9 +110,13 @@ export function createSimGroup(name: string, parts: GroupParts): SimGroup {
     )
   }
 
-  function commitNow(actor: Actor, key: string, commit: Commit): void {
-    const owner = members.find((member) => member.actor === actor)
-    if (!owner?.owned.has(key)) {
+  function ownedBy(actor: Actor, key: string): Owned | undefined {
+    return members.find((member) => member.actor === actor)?.owned.get(key)
+  }
+
+  /** `owned` is the member's at the time of its request, which says of which generation it is. */
+  function commitNow(actor: Actor, key: string, owned: Owned | undefined, commit: Commit): void {
+    if (!owned || ownedBy(actor, key) !== owned) {
       parts.seen('commit_refused')
       throw new LensError('partition_lost', `${key} is not this member's`)
     }
@@ -154,20 +160,22 @@ export function createSimGroup(name: string, parts: GroupParts): SimGroup {
           return committed.get(`${topic}-${partition}`) ?? null
         }),
       seek(topic, partition, offset) {
-        const member = members.find((each) => each.actor === actor)
-        const owned = member?.owned.get(`${topic}-${partition}`)
+        const owned = ownedBy(actor, `${topic}-${partition}`)
         if (!owned) return
         parts.seen('replayed')
         owned.next = offset
         owned.seeks++
       },
-      commit: (topic, partition, commit) =>
-        world.step(actor, `commit ${topic}-${partition} ${commit.offset}`, () => {
+      commit(topic, partition, commit) {
+        const key = `${topic}-${partition}`
+        const owned = ownedBy(actor, key)
+        return world.step(actor, `commit ${key} ${commit.offset} ${commit.metadata}`, () => {
           const { refused, replyLost } = faults()
           if (world.chance(refused)) throw AWAY
-          commitNow(actor, `${topic}-${partition}`, commit)
+          commitNow(actor, key, owned, commit)
           if (world.chance(replyLost)) throw AWAY
-        }),
+        })
+      },
       async stop() {
         await world.step(actor, `leave ${name}`, () => {
           members = members.filter((member) => member.actor !== actor)

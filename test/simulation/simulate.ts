@@ -9,6 +9,7 @@ import { faultsFound } from './checks.ts'
 import { createHealths, createProcess, type Process, type StageName } from './processes.ts'
 import { createSimBus, type Seen, type SimBus } from './sim-bus.ts'
 import type { Faults } from './sim-group.ts'
+import { createSimSinks } from './sim-sinks.ts'
 import { createWorld, type World } from './world.ts'
 
 export interface Outcome {
@@ -22,6 +23,9 @@ export interface Outcome {
 
 const PARTITIONS = 3
 const DAY_US = 86_400e6
+const SPAN_MS = 100_000
+/** Less than the lateness that is allowed, so that everything has to be counted. */
+const LATE_MAX_US = 110e6
 const SETTLE_MS = 75_000
 const PROCESSES: readonly [StageName, string][] = [
   ['windowing', 'windowing-a'],
@@ -29,8 +33,15 @@ const PROCESSES: readonly [StageName, string][] = [
   ['statistics', 'statistics-a'],
   ['statistics', 'statistics-b'],
   ['triggers', 'triggers-a'],
+  ['triggers', 'triggers-b'],
+  ['lake', 'lake-a'],
+  ['lake', 'lake-b'],
+  ['otlp', 'otlp-a'],
 ]
-const NO_FAULTS: Faults = { refused: 0, replyLost: 0, late: 0, torn: 0, stale: 0 }
+const NO_FAULTS: Faults = { refused: 0, replyLost: 0, late: 0, torn: 0, stale: 0, slow: 0 }
+/** How the lake's files are cut: by time and by rows. */
+const ROLLS_S = [10, 30]
+const ROWS_MAX = [40, 50_000]
 const STEPS_MS = [1, 20, 100, 500, 1_000, 3_000]
 
 /** Encodes and decodes as the pipeline does; made once, for it keeps nothing of a run. */
@@ -48,6 +59,7 @@ function createPlan(world: World) {
       late: share(0.02),
       torn: share(0.05),
       stale: share(0.05),
+      slow: share(0.1),
     },
     kill: share(0.01),
     pause: share(0.01),
@@ -60,18 +72,28 @@ function createPlan(world: World) {
     /** A backfill of yesterday, so many times as fast as it happened; 0: the load is live. */
     pace: world.chance(0.4) ? 1 + world.upTo(6) : 0,
     idlePartition: world.chance(0.3),
+    /** Nothing is sent for so long: most are longer than a partition needs to be idle. */
+    pauses: Array.from({ length: world.upTo(4) }, () => {
+      const afterMs = world.upTo(3) === 0 ? 0 : world.upTo(SPAN_MS)
+      return { afterMs, forMs: 5_000 + world.upTo(25_000) }
+    }),
+    rollS: ROLLS_S[world.upTo(ROLLS_S.length)]!,
+    rowsMax: ROWS_MAX[world.upTo(ROWS_MAX.length)]!,
   }
 }
 
-/** What is sent in two minutes, a tenth of it late. */
-function createTraffic(seed: number, pace: number) {
+/** What is sent in SPAN_MS and the pauses, a tenth of it late: by as much as may be, at most. */
+function createTraffic(seed: number, { pace, pauses }: ReturnType<typeof createPlan>) {
   const startUs = NOON_MS * 1000 - (pace > 0 ? DAY_US : 0)
+  const speed = Math.max(1, pace)
   const sent = traffic({
-    ...{ seed, requests: 40, series: 4, chunksMax: 30, lateShare: 0.1, lateUsMax: 60e6 },
-    ...{ startUs, spanUs: 120e6 * Math.max(1, pace) },
+    ...{ seed, requests: 40, series: 4, chunksMax: 30, lateShare: 0.1, lateUsMax: LATE_MAX_US },
+    ...{ startUs, spanUs: SPAN_MS * 1000 * speed },
   })
   return sent.map(({ record, sendUs }) => {
-    return { record, sendMs: NOON_MS + (sendUs - startUs) / 1000 / Math.max(1, pace) }
+    const ms = (sendUs - startUs) / 1000 / speed
+    const waited = pauses.filter(({ afterMs }) => afterMs <= ms)
+    return { record, sendMs: NOON_MS + ms + waited.reduce((sum, { forMs }) => sum + forMs, 0) }
   })
 }
 
@@ -87,12 +109,18 @@ export async function simulate(
   const seen: Seen = {}
   let faults: Faults = plan.faults
   const bus = createSimBus({ world, faults: () => faults, partitions: PARTITIONS, seen })
+  const count = (what: string) => {
+    seen[what] = (seen[what] ?? 0) + 1
+  }
+  const sinks = createSimSinks({ world, faults: () => faults, seen: count })
   const health = createHealths()
+  const lake = { roll: `${plan.rollS}s`, rowsMax: String(plan.rowsMax) }
   const processes = PROCESSES.map(([stage, name]) => {
     const off = world.chance(0.3) ? world.upTo(7_200_000) - 3_600_000 : 0
-    return createProcess(stage, name, { world, bus, codec, health: health[stage] }, off)
+    const parts = { world, bus, sinks, codec, lake, health: health[stage] }
+    return createProcess(stage, name, parts, off)
   })
-  const waiting = createTraffic(seed, plan.pace)
+  const waiting = createTraffic(seed, plan)
   const records = waiting.map(({ record }) => record)
   const poisoned = new Set<string>()
   for (const process of processes) process.start()
@@ -129,8 +157,9 @@ export async function simulate(
     await settled()
     world.advance(250)
   }
-  const checked = { records, poisoned, bus, codec, health, partitions: PARTITIONS }
-  const found = await faultsFound({ ...checked, finalMs: world.nowMs() - 30_000 })
+  const checked = { records, poisoned, bus, sinks, codec, health, seen, partitions: PARTITIONS }
+  const times = { endMs: world.nowMs(), finalMs: world.nowMs() - 30_000 }
+  const found = await faultsFound({ ...checked, ...times, rollMs: plan.rollS * 1000 })
   return { seed, faults: found, hash: world.hash(), lines: world.lines(), seen }
 }
 
@@ -163,6 +192,11 @@ function strike(
   } else if (actor.state === 'running' && world.chance(plan.stop)) {
     count('stop')
     process.stop()
+    // One that is told to stop may be given no time for it, and go on when another has its work.
+    if (world.chance(0.3)) {
+      count('stop_paused')
+      actor.state = 'paused'
+    }
   } else if (actor.state === 'paused' && world.chance(0.02)) {
     world.note(`${actor.name} goes on`)
     actor.state = 'running'
