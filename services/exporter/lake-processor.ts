@@ -32,9 +32,9 @@ const RETRY_MS = 1000
  * the record that fills it, or where a drain finds it; the clock only notices that an idle
  * partition's interval is over.
  *
- * Before its files are put, the end of a range is committed, as metadata of its start: the plan. The
- * group takes it from the owner only, and whoever owns the partition next ends the range there and
- * nowhere else. So whoever puts a file of this name, however late, puts the same bytes.
+ * Before its files are put, the end of a range is committed, as metadata of its start: the plan.
+ * The group takes it from the owner only, and whoever owns the partition next ends the range there
+ * and nowhere else. So whoever puts a file of this name, however late, puts the same bytes.
  */
 export function createLakeProcessor(assignment: Assignment, options: LakeOptions): LakeProcessor {
   const { topic, partition, committed } = assignment

@@ -41,8 +41,8 @@ export interface WindowingCounts {
 /**
  * Folds one source partition into slices and flushes them in ranges of offsets. A range ends
  * before the first record whose append lies in a later second than its predecessor's, or after
- * recordsMax records, SLICES_MAX slices or CHUNKS_MAX chunks: a function of the log alone, so that whoever does the
- * work again produces the same bytes (design §4.1).
+ * recordsMax records, SLICES_MAX slices or CHUNKS_MAX chunks: a function of the log alone, so that
+ * whoever does the work again produces the same bytes (design §4.1).
  */
 export function createWindowing(
   { topic, partition, committed, firstOffset, partitions }: Assignment,
