@@ -36,7 +36,7 @@ const FAILPOINTS: readonly Failpoint[] = [
 const PAUSE_MS = [11_000, 16_000] as const
 
 export const FAULT_KINDS: readonly FaultKind[] = [
-  { name: 'kill', weight: 5, strike: ({ target }) => target.kill().then(() => 'kill -9') },
+  { name: 'kill', weight: 4, strike: ({ target }) => target.kill().then(() => 'kill -9') },
   { name: 'restart', weight: 2, strike: ({ target }) => target.restart().then(() => 'SIGTERM') },
   {
     name: 'failpoint',

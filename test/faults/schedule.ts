@@ -1,4 +1,4 @@
-/** Which fault strikes when: seeded, on two tracks, with what nothing else may meet in between. */
+/** Which fault strikes when: seeded, on three tracks, with what nothing else may meet in between. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom } from '../../services/core/random.ts'
 import { createDealer, REPLAY } from './fault-kinds.ts'
@@ -36,8 +36,10 @@ export interface ScheduleOptions {
   readonly log: (line: string) => void
 }
 
+const TRACKS = 3
 const OUTAGE_MS = 120_000
-const SETTLE_MS_MAX = 90_000
+const SETTLE_MS_MAX = 60_000
+const POLL_MS = 200
 const NOBODY = { service: '', group: '', owned: null, hadWork: false }
 const UPGRADE_PAUSE_MS = 3_000
 /** A first guess, until there is something to go by. */
@@ -52,8 +54,10 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
     ...(options.upgrades ? [upgrade] : []),
     ...Array.from({ length: options.outages }, () => outage),
   ]
-  const count = everyMs === null ? 2 : 1
+  const count = everyMs === null ? TRACKS : 1
   const tracks = Array.from({ length: count }, (_, number) => createTrack(number))
+  /** Which tracks are at work in a group, and whether alone. */
+  const busy = new Map(GROUP_NAMES.map((group) => [group, new Map<number, boolean>()]))
   const beganMs = Date.now()
   let left = faults
   let awayMs = exclusive.filter((act) => act === outage).length * OUTAGE_MS
@@ -69,16 +73,41 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
         const isFirst = number === 0 && strikes.length === 0
         const [kind, [name, target]] = isFirst ? ([REPLAY, own[0]!] as const) : deal()
         const began = Date.now()
+        const groups = groupsOf(kind.name, name)
+        await enter(number, groups, kind.name === 'kill')
         const strike = { kind: kind.name, service: name, ...before(name, kind.name) }
+        const strikeMs = Date.now()
         const done = await kind.strike({ stack, target, between, another: startExtra })
         // A kill begins when the process is gone; anything else when it is begun.
-        strikes.push({ ...strike, atMs: kind.name === 'kill' ? Date.now() : began })
+        const atMs = kind.name === 'kill' ? Date.now() : strikeMs
+        strikes.push({ ...strike, atMs })
         log(`${faults - left} of ${faults}: ${name}: ${done}`)
+        if (strike.owned) await goesOn(strike.group, atMs, strike.owned)
+        for (const group of groups) busy.get(group)!.delete(number)
         await sleep(
           everyMs === null ? between(500, 3_000) : Math.max(0, began + everyMs - Date.now()),
         )
       }
     }
+  }
+
+  /**
+   * A kill is alone in its group until it has recovered, so that it is the kill that is measured;
+   * all other faults meet as they come.
+   */
+  async function enter(number: number, groups: readonly string[], alone: boolean): Promise<void> {
+    const others = (group: string) => [...busy.get(group)!.values()]
+    const isFree = (group: string) =>
+      alone ? others(group).length === 0 : !others(group).includes(true)
+    while (!groups.every(isFree)) await sleep(POLL_MS)
+    for (const group of groups) busy.get(group)!.set(number, alone)
+    if (alone) await settle(groups)
+  }
+
+  async function goesOn(group: string, atMs: number, owned: ReadonlySet<string>): Promise<void> {
+    const lastMs = atMs + SETTLE_MS_MAX
+    const isOver = () => Number.isFinite(progress.recoveryMs(group, atMs, owned) ?? Number.NaN)
+    while (!isOver() && Date.now() < lastMs) await sleep(POLL_MS)
   }
 
   function before(name: string, kind: string): Pick<Strike, 'group' | 'owned' | 'hadWork'> {
@@ -88,10 +117,10 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
   }
 
   /** So that what one fault leaves is not taken for the next one's. */
-  async function settle(): Promise<void> {
+  async function settle(groups: readonly string[] = GROUP_NAMES): Promise<void> {
     const atMs = Date.now()
-    const isOver = () => GROUP_NAMES.every((group) => progress.hasPassed(group, atMs))
-    while (!isOver() && Date.now() < atMs + SETTLE_MS_MAX) await sleep(500)
+    const isOver = () => groups.every((group) => progress.hasPassed(group, atMs))
+    while (!isOver() && Date.now() < atMs + SETTLE_MS_MAX) await sleep(POLL_MS)
   }
 
   async function outage(): Promise<void> {
@@ -130,8 +159,14 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
   }
 }
 
+/** What a fault strikes. */
+function groupsOf(kind: string, name: string): readonly string[] {
+  if (kind === 'broker') return GROUP_NAMES
+  return kind === 'scale' || kind === 'storm' ? ['lens-windowing'] : [groupOf(name)]
+}
+
 /** The consumer group of a service; of the exporter the one that must not lose anything. */
-export function groupOf(name: string): string {
+function groupOf(name: string): string {
   const [service] = name.split(' ')
   return service === 'exporter' ? 'lens-exporter-lake' : `lens-${service}`
 }

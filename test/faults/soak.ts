@@ -41,12 +41,14 @@ interface Sample {
 const MINUTE_MS = 60_000
 const SAMPLE_MS = 3_000
 const PAGE_BYTES = 4_096
-/** Four minutes of events a minute: what windowing and statistics hold is full after four. */
-const EVENT_SPEED = 4
-const WARM_UP_MS = 4 * MINUTE_MS
-const BASELINE_MS = 2 * MINUTE_MS
+/** Minutes around the faults; a soak of less than ten has less of them, too. */
+const WARM_UP = 4
+const BASELINE = 2
 /** After the last fault, before it is measured again. */
-const QUIET_MS = MINUTE_MS
+const QUIET = 1
+const WHOLE_MINUTES = 10
+/** When it is warm, the events have filled the longest window, of a quarter of an hour. */
+const WARM_EVENT_MINUTES = 16
 
 /**
  * What may be left: V8 gives back late what it had for the work after a fault; a client may hold a
@@ -63,12 +65,13 @@ export function runSoak(options: SoakOptions): Promise<SoakReport> {
   const { minutes, seed, requestsPerSecond, chunksMax, log } = options
   return withSystem(null, log, async (system) => {
     const beganMs = Date.now()
-    const warmMs = beganMs + WARM_UP_MS
-    const faultsMs = warmMs + BASELINE_MS
-    const endMs = faultsMs + minutes * MINUTE_MS + QUIET_MS + BASELINE_MS
+    const partMs = MINUTE_MS * Math.min(1, minutes / WHOLE_MINUTES)
+    const warmMs = beganMs + WARM_UP * partMs
+    const faultsMs = warmMs + BASELINE * partMs
+    const endMs = faultsMs + minutes * MINUTE_MS + (QUIET + BASELINE) * partMs
     const totalMs = endMs - beganMs
     const requests = Math.round((totalMs / 1000) * requestsPerSecond)
-    const spanUs = totalMs * 1000 * EVENT_SPEED
+    const spanUs = ((totalMs * 1000) / (warmMs - beganMs)) * WARM_EVENT_MINUTES * MINUTE_MS
     const traffic = { seed, requests, chunksMax, spanUs, partitions: PARTITIONS }
     const load = startLoad(system.cluster, traffic, () => endMs - Date.now())
     const watch = watchProcesses(system)
@@ -78,9 +81,9 @@ export function runSoak(options: SoakOptions): Promise<SoakReport> {
     const schedule = planFaults(system, plan)
     await schedule.run()
     log('quiet')
-    await sleep(QUIET_MS)
+    await sleep(QUIET * partMs)
     const againMs = Date.now()
-    await sleep(BASELINE_MS)
+    await sleep(BASELINE * partMs)
     const samples = watch.stop()
     await load.end()
     const trends = trendsOf(samples, [warmMs, faultsMs], [againMs, Date.now()])
