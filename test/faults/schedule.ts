@@ -1,4 +1,4 @@
-/** Which fault strikes when: seeded, on three tracks, with what nothing else may meet in between. */
+/** Which fault strikes when: seeded, on three tracks, with an exclusive act in between. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRandom } from '../../services/core/random.ts'
 import { createDealer, REPLAY } from './fault-kinds.ts'
