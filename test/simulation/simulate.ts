@@ -39,6 +39,7 @@ const PROCESSES: readonly [StageName, string][] = [
   ['otlp', 'otlp-a'],
 ]
 const NO_FAULTS: Faults = { refused: 0, replyLost: 0, late: 0, torn: 0, stale: 0, slow: 0 }
+const LAG_PACES = [6, 12, 24]
 /** How the lake's files are cut: by time and by rows. */
 const ROLLS_S = [10, 30]
 const ROWS_MAX = [40, 50_000]
@@ -52,6 +53,7 @@ export async function openCodec(): Promise<Codec> {
 /** What this seed's world is like: each fault is there or not, and so often. */
 function createPlan(world: World) {
   const share = (most: number) => (world.chance(0.4) ? 0 : (most * (1 + world.upTo(9))) / 10)
+  const lag = world.chance(0.25) ? createLag(world) : null
   return {
     faults: {
       refused: share(0.05),
@@ -61,33 +63,57 @@ function createPlan(world: World) {
       stale: share(0.05),
       slow: share(0.1),
     },
-    kill: share(0.01),
-    pause: share(0.01),
-    stop: share(0.004),
-    rebalance: share(0.004),
-    silence: share(0.002),
+    kill: lag ? 0 : share(0.01),
+    pause: lag ? 0 : share(0.01),
+    stop: lag ? 0 : share(0.004),
+    rebalance: lag ? 0 : share(0.004),
+    silence: lag ? 0 : share(0.002),
     poison: share(0.05),
     /** How fast time passes beside the steps. */
     hurry: 0.02 + world.upTo(20) / 100,
     /** A backfill of yesterday, so many times as fast as it happened; 0: the load is live. */
     pace: world.chance(0.4) ? 1 + world.upTo(6) : 0,
     idlePartition: world.chance(0.3),
-    /** Nothing is sent for so long: most are longer than a partition needs to be idle. */
-    pauses: Array.from({ length: world.upTo(4) }, () => {
-      const afterMs = world.upTo(3) === 0 ? 0 : world.upTo(SPAN_MS)
-      return { afterMs, forMs: 5_000 + world.upTo(25_000) }
-    }),
+    pauses: Array.from({ length: world.upTo(5) }, () => createPause(world, world.upTo(SPAN_MS))),
     rollS: ROLLS_S[world.upTo(ROLLS_S.length)]!,
     rowsMax: ROWS_MAX[world.upTo(ROWS_MAX.length)]!,
+    held: null as { fromMs: number; toMs: number } | null,
+    ...lag,
   }
 }
 
-/** What is sent in SPAN_MS and the pauses, a tenth of it late: by as much as may be, at most. */
-function createTraffic(seed: number, { pace, pauses }: ReturnType<typeof createPlan>) {
+/** Nothing is sent for so long: mostly longer than a partition needs to be idle. */
+function createPause(world: World, afterMs: number) {
+  return { afterMs, forMs: 8_000 + world.upTo(20_000) }
+}
+
+/**
+ * A backfill into a system whose windows the clock has closed: one member of windowing hangs before
+ * the others have read up to a pause, and goes on when there is more behind it. What it reads then
+ * is further behind theirs than windows are remembered for.
+ */
+function createLag(world: World) {
+  const first = createPause(world, 0)
+  const second = createPause(world, 40_000 + world.upTo(50_000))
+  const startMs = NOON_MS + first.forMs + second.afterMs
+  const fromMs = startMs - 10_000 - world.upTo(25_000)
+  const held = { fromMs, toMs: startMs + second.forMs + world.upTo(15_000) }
+  return { pace: LAG_PACES[world.upTo(LAG_PACES.length)]!, pauses: [first, second], held }
+}
+
+/** What is sent in SPAN_MS and the pauses, a part of it late: by as much as may be, at most. */
+function createTraffic(seed: number, { pace, pauses, held }: ReturnType<typeof createPlan>) {
   const startUs = NOON_MS * 1000 - (pace > 0 ? DAY_US : 0)
   const speed = Math.max(1, pace)
   const sent = traffic({
-    ...{ seed, requests: 40, series: 4, chunksMax: 30, lateShare: 0.1, lateUsMax: LATE_MAX_US },
+    ...{
+      seed,
+      requests: 40,
+      series: 4,
+      chunksMax: 30,
+      lateShare: held ? 0.4 : 0.2,
+      lateUsMax: LATE_MAX_US,
+    },
     ...{ startUs, spanUs: SPAN_MS * 1000 * speed },
   })
   return sent.map(({ record, sendUs }) => {
@@ -140,6 +166,7 @@ export async function simulate(
 
   while (waiting.length > 0) {
     strike(world, plan, processes, bus, seen)
+    hold(world, plan, processes[0]!)
     send()
     act(world, plan.hurry, processes, bus)
     await settled()
@@ -166,6 +193,16 @@ export async function simulate(
 /** Everything that was made to run by what happened has run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A process that is held does nothing, whatever happens. */
+function hold(world: World, plan: ReturnType<typeof createPlan>, { actor }: Process): void {
+  if (plan.held === null) return
+  const isHeld = plan.held.fromMs <= world.nowMs() && world.nowMs() < plan.held.toMs
+  if (isHeld && actor.state === 'running') {
+    world.note(`${actor.name} hangs`)
+    actor.state = 'paused'
+  }
 }
 
 /** Now and then, something happens to a process, a group or the load. */
