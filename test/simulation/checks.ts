@@ -69,6 +69,9 @@ function windowFaults(run: Run, aggregates: readonly Aggregate[]): readonly stri
   try {
     const isFinal = ([key]: readonly [string, unknown]) => endOf(key) <= run.finalMs
     const published = [...latest(aggregates)].filter(isFinal)
+    const incomplete = published.filter(([, aggregate]) => aggregate.incomplete)
+    if (incomplete.length > 0) return [`${incomplete[0]![0]}: still incomplete`]
+    run.seen.incomplete = aggregates.filter((aggregate) => aggregate.incomplete).length
     const exact = [...recompute(run.records)].filter(isFinal)
     if (exact.length === 0) return ['there was nothing to check']
     return differences(new Map(published), new Map(exact)).slice(0, 5)

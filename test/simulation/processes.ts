@@ -43,15 +43,17 @@ export interface ProcessParts {
   readonly health: StageHealth
   /** Of the lake: how files are cut. */
   readonly lake: { readonly roll: string; readonly rowsMax: string }
+  /** Of statistics: how long a window waits for a partition. */
+  readonly hold: string
 }
 
 const RULES = new URL('rules.yaml', import.meta.url).pathname
 
-/** Starts the stage with the settings that it ships with, but for the rules and the lake's cuts. */
+/** Starts the stage with the settings that it ships with, but for the rules, the cuts, the hold. */
 function startStage(
   stage: StageName,
   actor: Actor,
-  { sinks, codec, health, lake }: ProcessParts,
+  { sinks, codec, health, lake, hold }: ProcessParts,
   parts: StageParts,
 ): Promise<Stage> {
   const none = { env: {}, argv: [] }
@@ -59,7 +61,7 @@ function startStage(
     case 'windowing':
       return runStage(windowingStage(loadConfig(windowingOptions, none), codec, health), parts)
     case 'statistics': {
-      const config = loadConfig(statisticsOptions, none)
+      const config = loadConfig(statisticsOptions, { env: {}, argv: ['--hold', hold] })
       return runStage(
         statisticsStage(config, health, () => {}),
         parts,

@@ -77,6 +77,8 @@ function createPlan(world: World) {
     pauses: Array.from({ length: world.upTo(5) }, () => createPause(world, world.upTo(SPAN_MS))),
     rollS: ROLLS_S[world.upTo(ROLLS_S.length)]!,
     rowsMax: ROWS_MAX[world.upTo(ROWS_MAX.length)]!,
+    /** Mostly longer than a run; else so short that windows close without a partition. */
+    holdS: world.chance(0.3) ? 5 + world.upTo(20) : 900,
     held: null as { fromMs: number; toMs: number } | null,
     ...lag,
   }
@@ -143,7 +145,8 @@ export async function simulate(
   const lake = { roll: `${plan.rollS}s`, rowsMax: String(plan.rowsMax) }
   const processes = PROCESSES.map(([stage, name]) => {
     const off = world.chance(0.3) ? world.upTo(7_200_000) - 3_600_000 : 0
-    const parts = { world, bus, sinks, codec, lake, health: health[stage] }
+    const own = { lake, hold: `${plan.holdS}s`, health: health[stage] }
+    const parts = { world, bus, sinks, codec, ...own }
     return createProcess(stage, name, parts, off)
   })
   const waiting = createTraffic(seed, plan)

@@ -26,6 +26,7 @@ describe('simulation', () => {
     }
     expect(failed, 'npm run simulate -- --seed N shows what happened').deep.equal([])
     expect(seen).include.all.keys(...MUST_SEE, ...MUST_GO_WRONG, ...SINKS)
+    expect(seen.incomplete, 'windows that were held for too long').greaterThan(0)
   }).timeout(SEEDS * 5_000)
 
   it('does the same again under the same seed', async () => {
