@@ -99,7 +99,7 @@ describe('lens/audit-lake', () => {
     const processor = createLakeProcessor({ ...at, committed }, options)
     const record = { offset: 1, appendMs: 0, value: wholeRequest(), bad: null }
     processor.onBatch({ topic: TOKEN_EVENTS, partition: 1, records: [record] })
-    const [file] = processor.onDrain().effects
+    const [file] = processor.onDrain().rest!().effects
     await (await openStore(folder, {})).put(file!.path, lakeFileBytes(file!))
     expect((await audited()).said).deep.equal([
       'lake_extra: requests-1: 1 rows are of no such record',
