@@ -12,7 +12,7 @@ sent; then compares every window with a recomputation, and triggers, lake, OTLP 
 they should hold.
 
   npm run test:faults -- --faults 20       some minutes
-  npm run test:faults -- --faults 300      the long run: half an hour, ten million chunks
+  npm run test:faults -- --faults 300      the long run: some 35 minutes, ten million chunks
   npm run test:faults -- --soak 20         29 minutes: a fault a minute for 20 of them, then memory,
                                            handles and lag of the services must be as before
 
