@@ -7,7 +7,7 @@ import { traffic } from '../pipeline/traffic.ts'
 import { type Cluster, openCluster } from './cluster.ts'
 import { testEnvironment } from './environment.ts'
 import { openLake } from './lake.ts'
-import { type ServiceProcess, startService } from './processes.ts'
+import { SERVICES, type ServiceProcess, startService } from './processes.ts'
 
 const PARTITIONS = 4
 const DAY_US = 86_400e6
@@ -31,15 +31,6 @@ const RESTARTS: readonly [string, NodeJS.Signals][] = [
   ['statistics 1', 'SIGKILL'],
   ['windowing 2', 'SIGKILL'],
   ['triggers 1', 'SIGTERM'],
-]
-
-const SERVICES = [
-  'windowing 1',
-  'windowing 2',
-  'statistics 1',
-  'statistics 2',
-  'triggers 1',
-  'exporter 1',
 ]
 
 describe('broker/pipeline', () => {

@@ -5,6 +5,16 @@ import { once } from 'node:events'
 const ROOT = new URL('../../', import.meta.url).pathname
 const READY_MS = 30_000
 
+/** What a pipeline is run as where more than one process of a service matters. */
+export const SERVICES = [
+  'windowing 1',
+  'windowing 2',
+  'statistics 1',
+  'statistics 2',
+  'triggers 1',
+  'exporter 1',
+]
+
 export interface ServiceProcess {
   readonly child: ChildProcess
   /** What it has said so far. */

@@ -8,6 +8,7 @@ import {
   WINDOW_SLICES,
 } from '../../schemas/topics.ts'
 import { type Cluster, openCluster } from '../broker/cluster.ts'
+import { SERVICES } from '../broker/processes.ts'
 import { type FaultyStack, startFaultyStack } from './faulty-stack.ts'
 import { checkOut } from './previous.ts'
 import { type Progress, watchProgress } from './progress.ts'
@@ -27,14 +28,6 @@ export interface System {
 export const PARTITIONS = 4
 export const RULES = new URL('rules.yaml', import.meta.url).pathname
 
-const SERVICES = [
-  'windowing 1',
-  'windowing 2',
-  'statistics 1',
-  'statistics 2',
-  'triggers 1',
-  'exporter 1',
-]
 const START_MS_MAX = 120_000
 const EXTRA = 'windowing 3'
 

@@ -10,6 +10,7 @@ import { type AuditPlan, runAudit } from '../../services/lens/audit-run.ts'
 import { NOON_MS, NOON_US, resourceSample } from '../records.ts'
 import { driven } from './driven.ts'
 import { createPipeline, type Pipeline } from './harness.ts'
+import { send, TRAFFIC } from './play.ts'
 import { traffic } from './traffic.ts'
 
 const PLAN: AuditPlan = {
@@ -21,15 +22,7 @@ const PLAN: AuditPlan = {
   lake: null,
 }
 
-const TRAFFIC = {
-  requests: 150,
-  series: 6,
-  startUs: NOON_US,
-  spanUs: 180e6,
-  chunksMax: 60,
-  lateShare: 0.05,
-  lateUsMax: 60e6,
-}
+const FEWER = { ...TRAFFIC, requests: 150 }
 
 /** Sends the traffic and a bad record as time passes, then lets 40 s pass. */
 async function play(
@@ -42,14 +35,9 @@ async function play(
   )
   await pipeline.produceSamples(samples)
   await pipeline.produceBytes(TOKEN_EVENTS, 1, Buffer.from('no avro'))
-  for (let i = 0, turn = 1; i < sent.length; turn++) {
-    await pipeline.pass(500)
+  await send(pipeline, sent, async (turn) => {
     if (turn % 37 === 0) await atTimes()
-    const due: typeof sent = []
-    while (i < sent.length && sent[i]!.sendUs <= pipeline.clock.nowMs() * 1000) due.push(sent[i++]!)
-    await pipeline.produce(due.map(({ record }) => record))
-    await pipeline.settle()
-  }
+  })
   await pipeline.pass(40_000)
 }
 
@@ -116,7 +104,7 @@ function once(
 async function played(argv: readonly string[] = []): Promise<Pipeline> {
   const options = { startMs: NOON_MS, partitions: 2, argv: { windowing: argv } }
   const pipeline = await createPipeline(options)
-  await play(pipeline, traffic({ ...TRAFFIC, lateShare: 0, seed: 4 }))
+  await play(pipeline, traffic({ ...FEWER, lateShare: 0, seed: 4 }))
   return pipeline
 }
 
@@ -139,7 +127,7 @@ describe('pipeline/audit', () => {
       const pick = (n: number) => Math.floor(random() * n)
       const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 3, fault, pick })
       const late = seed % 2 ? {} : { lateShare: 0.3, lateUsMax: 900e6, spanUs: 400e6 }
-      const sent = traffic({ ...TRAFFIC, ...late, seed })
+      const sent = traffic({ ...FEWER, ...late, seed })
       await play(pipeline, sent)
       striking = false
       await pipeline.pass(20_000)
@@ -167,7 +155,7 @@ describe('pipeline/audit', () => {
     const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 3 })
     const late = { lateShare: 0.3, lateUsMax: 300e6 }
     let times = 0
-    await play(pipeline, traffic({ ...TRAFFIC, ...late, seed: 12 }), async () => {
+    await play(pipeline, traffic({ ...FEWER, ...late, seed: 12 }), async () => {
       const result = await auditOf(pipeline)
       expect(verdict(result), renderAudit(result).join('\n')).equal('audit: clean')
       times++
@@ -178,7 +166,7 @@ describe('pipeline/audit', () => {
   it('tells what was too late for its window from what was lost', async () => {
     const pipeline = await createPipeline({ startMs: NOON_MS, partitions: 2 })
     const late = { lateShare: 0.3, lateUsMax: 900e6, spanUs: 600e6 }
-    await play(pipeline, traffic({ ...TRAFFIC, ...late, seed: 9 }))
+    await play(pipeline, traffic({ ...FEWER, ...late, seed: 9 }))
     const result = await auditOf(pipeline)
     expect(renderAudit(result).at(-1), renderAudit(result).join('\n')).equal('audit: clean')
     const [minutes] = result.windows

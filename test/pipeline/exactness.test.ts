@@ -4,17 +4,8 @@ import { createRandom } from '../../services/core/random.ts'
 import { NOON_MS, NOON_US } from '../records.ts'
 import { createPipeline, type Pipeline } from './harness.ts'
 import { differences, latest, recompute } from './oracle.ts'
+import { send, TRAFFIC } from './play.ts'
 import { traffic } from './traffic.ts'
-
-const TRAFFIC = {
-  requests: 300,
-  series: 6,
-  startUs: NOON_US,
-  spanUs: 180e6,
-  chunksMax: 60,
-  lateShare: 0.05,
-  lateUsMax: 60e6,
-}
 
 /** Sends the traffic as time passes, then lets 40 s pass. */
 async function play(
@@ -22,14 +13,7 @@ async function play(
   sent: ReturnType<typeof traffic>,
   atEnd = () => {},
 ): Promise<void> {
-  let i = 0
-  while (i < sent.length) {
-    await pipeline.pass(500)
-    const due: typeof sent = []
-    while (i < sent.length && sent[i]!.sendUs <= pipeline.clock.nowMs() * 1000) due.push(sent[i++]!)
-    await pipeline.produce(due.map(({ record }) => record))
-    await pipeline.settle()
-  }
+  await send(pipeline, sent)
   atEnd()
   await pipeline.pass(40_000)
 }
