@@ -1,4 +1,11 @@
+import type { WindowPlan } from '../core/windows/hopping.ts'
 import { type SeriesState, type WindowEnd, windowKey } from './series-state.ts'
+
+/** Window ends from one to another, each a hop after the one before. */
+export type Run = readonly [fromMs: number, toMs: number]
+
+/** They go into the metadata of a commit, which Kafka bounds. */
+const RUNS_MAX = 16
 
 /** Windows that were published before every source partition had passed their end. */
 export interface Incomplete {
@@ -8,28 +15,56 @@ export interface Incomplete {
   advance(toMs: number): boolean
   /** Up to where nothing that was closed is incomplete; -Infinity before the first watermark. */
   wholeMs(): number
+  /** Those of one series, in order; the latest runs when they are many. */
+  runsOf(state: SeriesState, plan: WindowPlan): readonly Run[]
+  noteRuns(state: SeriesState, plan: WindowPlan, runs: readonly Run[]): void
 }
 
 /** None yet. */
 export function createIncomplete(): Incomplete {
-  const all = new Map<string, readonly [SeriesState, WindowEnd]>()
+  const bySeries = new Map<SeriesState, Map<string, WindowEnd>>()
   let whole = Number.NEGATIVE_INFINITY
+
+  function note(state: SeriesState, window: WindowEnd): boolean {
+    if (window.endMs <= whole) return false
+    const own = bySeries.get(state) ?? new Map()
+    bySeries.set(state, own.set(windowKey(window), window))
+    return true
+  }
+
   return {
-    note(state, window) {
-      const isIncomplete = window.endMs > whole
-      if (isIncomplete) all.set(`${state.series.key} ${windowKey(window)}`, [state, window])
-      return isIncomplete
-    },
+    note,
     advance(toMs) {
       if (toMs <= whole) return false
       whole = toMs
-      for (const [name, [state, window]] of all) {
-        if (window.endMs > toMs) continue
-        state.dirty.set(windowKey(window), window)
-        all.delete(name)
+      for (const [state, own] of bySeries) {
+        for (const [key, window] of own) {
+          if (window.endMs > toMs) continue
+          state.dirty.set(key, window)
+          own.delete(key)
+        }
+        if (own.size === 0) bySeries.delete(state)
       }
       return true
     },
     wholeMs: () => whole,
+    runsOf(state, { hopMs }) {
+      const windows = [...(bySeries.get(state)?.values() ?? [])]
+      const ends = [...new Set(windows.map(({ endMs }) => endMs))].sort((a, b) => a - b)
+      const runs: [number, number][] = []
+      for (const endMs of ends) {
+        const last = runs.at(-1)
+        if (last && endMs === last[1] + hopMs) last[1] = endMs
+        else runs.push([endMs, endMs])
+      }
+      return runs.slice(-RUNS_MAX)
+    },
+    noteRuns(state, { sizesMs, hopMs }, runs) {
+      for (const [fromMs, toMs] of runs) {
+        for (let endMs = fromMs; endMs <= toMs; endMs += hopMs) {
+          for (const sizeMs of sizesMs) note(state, { sizeMs, endMs })
+        }
+      }
+    },
   }
 }

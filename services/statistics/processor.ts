@@ -14,6 +14,7 @@ import {
   reportOf,
   reportWatermark,
 } from '../core/windows/watermark.ts'
+import type { Run } from './incomplete.ts'
 import { type CompleteRange, createMerger } from './merger.ts'
 import { createWindows } from './windows.ts'
 
@@ -45,8 +46,9 @@ export interface StatisticsCounts {
 interface Snapshot {
   readonly rewind: number
   readonly through: number | null
-  /** Missing in what an earlier build has committed, like the next one. */
+  /** Missing in what an earlier build has committed, like the next two. */
   readonly whole?: number | null
+  readonly fleetIncomplete?: readonly Run[]
   readonly lateness?: LatenessState
   readonly fleetSince: number | null
 }
@@ -121,6 +123,7 @@ export function createStatistics(
       rewind,
       through: finite(windows.through()),
       whole: finite(windows.wholeMs()),
+      fleetIncomplete: windows.fleetIncomplete(),
       lateness: writeLateness(lateness),
       fleetSince: finite(windows.fleetSince()),
     }
@@ -130,9 +133,9 @@ export function createStatistics(
   function endReplay(): void {
     if (!isReplaying || next < live) return
     isReplaying = false
-    const through = last?.through ?? Number.NEGATIVE_INFINITY
-    const whole = last?.whole === undefined ? through : (last.whole ?? Number.NEGATIVE_INFINITY)
-    windows.resume(through, whole)
+    const throughMs = last?.through ?? Number.NEGATIVE_INFINITY
+    const wholeMs = last?.whole === undefined ? throughMs : (last.whole ?? Number.NEGATIVE_INFINITY)
+    windows.resume({ throughMs, wholeMs, fleetIncomplete: last?.fleetIncomplete ?? [] })
     // What the replay has changed was shown live before.
     for (const _ of windows.live());
   }

@@ -4,7 +4,7 @@ import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
 import type { Lateness, SourceWatermarks } from '../core/windows/watermark.ts'
-import { createIncomplete, type Incomplete } from './incomplete.ts'
+import { createIncomplete, type Incomplete, type Run } from './incomplete.ts'
 import {
   closedWindowsOf,
   createSeriesState,
@@ -45,6 +45,13 @@ export interface WindowsCounts {
 export type Progress = Pick<SourceWatermarks, 'closed' | 'whole' | 'passed'> &
   Pick<Lateness, 'late'>
 
+/** What an earlier owner has closed. */
+export interface Resumption {
+  readonly throughMs: number
+  readonly wholeMs: number
+  readonly fleetIncomplete: readonly Run[]
+}
+
 /** All series of one partition: slices in, windows out. */
 export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
@@ -61,8 +68,10 @@ export interface Windows {
   through(): number
   wholeMs: Incomplete['wholeMs']
   /** After a replay: what an earlier owner has closed is not closed again. */
-  resume(throughMs: number, wholeMs: number): void
+  resume(from: Resumption): void
   fleetSince(): number
+  /** For the next owner: nothing in the log says that a silent fleet's windows were published. */
+  fleetIncomplete(): readonly Run[]
   /** The oldest offset that the slices still needed come from. */
   floorOffset(): number
   seriesCount(): number
@@ -201,16 +210,13 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     },
     through: () => through,
     wholeMs: incomplete.wholeMs,
-    resume(throughMs, wholeMs) {
+    resume({ throughMs, wholeMs, fleetIncomplete }) {
       through = Math.max(through, throughMs)
       incomplete.advance(wholeMs)
-      if (!fleet || !Number.isFinite(through)) return
-      // The silent fleet's windows are in no slice: nothing else says that they were published.
-      for (const endMs of fleetEnds(policy, incomplete.wholeMs(), through)) {
-        for (const sizeMs of sizesMs) incomplete.note(fleet, { sizeMs, endMs })
-      }
+      if (fleet) incomplete.noteRuns(fleet, policy, fleetIncomplete)
     },
     fleetSince: () => fleetSince,
+    fleetIncomplete: () => (fleet ? incomplete.runsOf(fleet, policy) : []),
     floorOffset: () => least(floors.values()),
     seriesCount: () => all.size,
   }

@@ -65,7 +65,7 @@ function createPlan(world: World) {
     },
     kill: lag ? 0 : share(0.01),
     pause: lag ? 0 : share(0.01),
-    stop: lag ? 0 : share(0.004),
+    stop: lag ? 0 : share(0.01),
     rebalance: lag ? 0 : share(0.004),
     silence: lag ? 0 : share(0.002),
     poison: share(0.05),
@@ -233,7 +233,7 @@ function strike(
     count('stop')
     process.stop()
     // One that is told to stop may be given no time for it, and go on when another has its work.
-    if (world.chance(0.3)) {
+    if (world.chance(0.5)) {
       count('stop_paused')
       actor.state = 'paused'
     }

@@ -202,17 +202,28 @@ describe('statistics/windows', () => {
     })
 
     it('are completed by the next owner, those of the silent fleet too', () => {
-      const { windows } = setUp({ ownsFleet: true, fleetSinceMs: NOON_MS })
-      windows.resume(NOON_MS + 180_000, NOON_MS + 60_000)
-      expect(held(windows, 180, 120)).deep.equal(['120: 0 (1)'])
-      expect(held(windows, 180, 180)).deep.equal(['180: 0 (1)'])
+      const { windows: before } = setUp({ ownsFleet: true, fleetSinceMs: NOON_MS })
+      held(before, 60, 60)
+      held(before, 180, 60)
+      held(before, 9_000, 60)
+      const { windows } = setUp({ ownsFleet: true, fleetSinceMs: before.fleetSince() })
+      windows.resume({
+        throughMs: before.through(),
+        wholeMs: before.wholeMs(),
+        fleetIncomplete: before.fleetIncomplete(),
+      })
+      expect(held(windows, 9_000, 120)).deep.equal(['120: 0 (1)'])
+      expect(held(windows, 9_000, 5_460)).deep.equal(['180: 0 (1)', '5460: 0 (1)'])
+      expect(held(windows, 9_000, 5_520)).deep.equal(['5520: 0 (1)'])
+      expect(windows.fleetIncomplete()).deep.equal([[NOON_MS + 5_580_000, NOON_MS + 9_000_000]])
     })
   })
 
   it('closes nothing again that an earlier owner has closed', () => {
     const { windows } = setUp()
     windows.merge(slice(0), 0)
-    windows.resume(NOON_MS + 120_000, NOON_MS + 120_000)
+    const throughMs = NOON_MS + 120_000
+    windows.resume({ throughMs, wholeMs: throughMs, fleetIncomplete: [] })
     expect(show(to(windows, 185))).deep.equal(['180: 0 (0)'])
   })
 })
