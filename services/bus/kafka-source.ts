@@ -66,7 +66,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         const isOver = () => at !== generation || isStale() || !isRunning()
         const records = messages.map(toRecord)
         const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
-        // The unknown schema ids of one batch can take longer to look up than a session lasts.
+        // An upload, or the unknown schema ids of one batch, can take longer than a session.
         const beating = setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
         try {
           const delivery = { heartbeat, isStale: isOver }

@@ -4,11 +4,9 @@ import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageSpec } from './run.ts'
 
-const BEAT_MS = 2_000
-
 /**
  * Publishes what a plan says, then carries out its effects, each until it succeeds; the commit is
- * the caller's. One upload may take longer than a session: the group hears of us all the while.
+ * the caller's.
  */
 export async function perform<Effect>(
   plan: Plan<Effect>,
@@ -16,19 +14,12 @@ export async function perform<Effect>(
   { spec, publisher }: { readonly spec: StageSpec<Effect>; readonly publisher: Publisher },
   how: RetrySurroundings,
 ): Promise<void> {
-  const { heartbeat } = how
-  // A heartbeat that is refused shows again at the commit, which is refused too.
-  const timer = heartbeat && setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
-  try {
-    if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
-    failpoint('before-publish')
-    await publisher.publish(plan.outputs, how)
-    failpoint('after-publish')
-    for (const effect of plan.effects) {
-      await retrying(() => spec.carryOut!(effect), how)
-      failpoint('after-upload')
-    }
-  } finally {
-    clearInterval(timer)
+  if (spec.deadLetters && bad.length > 0) await publisher.deadLetters(spec.name, bad, how)
+  failpoint('before-publish')
+  await publisher.publish(plan.outputs, how)
+  failpoint('after-publish')
+  for (const effect of plan.effects) {
+    await retrying(() => spec.carryOut!(effect), how)
+    failpoint('after-upload')
   }
 }

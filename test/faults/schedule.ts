@@ -39,6 +39,7 @@ export interface ScheduleOptions {
 const TRACKS = 3
 const OUTAGE_MS = 120_000
 const SETTLE_MS_MAX = 60_000
+const WORK_MS_MAX = 10_000
 const POLL_MS = 200
 const NOBODY = { service: '', group: '', owned: null, hadWork: false }
 const UPGRADE_PAUSE_MS = 3_000
@@ -101,7 +102,16 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
       alone ? others(group).length === 0 : !others(group).includes(true)
     while (!groups.every(isFree)) await sleep(POLL_MS)
     for (const group of groups) busy.get(group)!.set(number, alone)
-    if (alone) await settle(groups)
+    if (!alone) return
+    await settle(groups)
+    await hasWork(groups)
+  }
+
+  /** A kill is to strike where something is under way. */
+  async function hasWork(groups: readonly string[]): Promise<void> {
+    const lastMs = Date.now() + WORK_MS_MAX
+    const isIdle = () => groups.every((group) => progress.backlog(group) === 0)
+    while (isIdle() && Date.now() < lastMs) await sleep(POLL_MS)
   }
 
   async function goesOn(group: string, atMs: number, owned: ReadonlySet<string>): Promise<void> {

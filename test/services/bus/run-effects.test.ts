@@ -1,4 +1,3 @@
-import { mock } from 'node:test'
 import { expect } from 'chai'
 import { LensError } from '../../../services/core/errors.ts'
 import {
@@ -50,49 +49,12 @@ describe('bus/run, effects', () => {
     expect(await fixture.outputs(0), 'a failed stage does not drain').not.to.include(99)
   })
 
-  // A session is ten seconds; an upload may take longer.
-  it('lets the group hear of it every two seconds while an effect takes its time', async () => {
-    let beats = 0
-    const heartbeat = () => {
-      beats++
-      return Promise.reject(new Error('refused: the commit will be, too'))
-    }
-    fixture.wrap.source = (source) => ({
-      ...source,
-      run: (handlers) =>
-        source.run({
-          ...handlers,
-          batch: (batch, delivery) => handlers.batch(batch, { ...delivery, heartbeat }),
-        }),
-    })
-    mock.timers.enable({ apis: ['setInterval'] })
-    try {
-      const carryOut = async () => mock.timers.tick(7_000)
-      await fixture.start(echoSpec(seen, { create: echo(seen, {}, true), carryOut }))
-      await fixture.produce(0, 5)
-      await fixture.memory.settle()
-      mock.timers.tick(60_000)
-    } finally {
-      mock.timers.reset()
-    }
-    expect(beats).to.equal(3)
-    expect((await fixture.committed(0))?.offset).to.equal(1)
-  })
-
-  it('carries out the effects of a drain, of which no group wants to hear', async () => {
-    mock.timers.enable({ apis: ['setInterval'] })
+  it('carries out the effects of a drain', async () => {
     const effects: string[] = []
-    try {
-      const carryOut = async (effect: string) => {
-        mock.timers.tick(7_000)
-        effects.push(effect)
-      }
-      const onDrain = () => ({ ...NOTHING, effects: ['last'] })
-      const create = echo(seen, { onDrain })
-      await (await fixture.start(echoSpec(seen, { create, carryOut }))).stop()
-    } finally {
-      mock.timers.reset()
-    }
+    const carryOut = async (effect: string) => void effects.push(effect)
+    const onDrain = () => ({ ...NOTHING, effects: ['last'] })
+    const create = echo(seen, { onDrain })
+    await (await fixture.start(echoSpec(seen, { create, carryOut }))).stop()
     expect(effects).to.deep.equal(['last', 'last'])
   })
 

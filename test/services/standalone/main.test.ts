@@ -78,7 +78,8 @@ describe('standalone/main', function () {
     const lake = join(folder, 'file', 'lake')
     const { child, output } = start('--duration', '2s', '--rate', '40', '--lake-url', lake)
     expect(await exitCode(child)).equal(1)
-    expect(output()).contain('not all could be drained: cannot write')
+    // Before it drains when an interval of the lake just ends.
+    expect(output()).match(/(not all could be drained|cannot go on): cannot write/)
   })
 
   it('drains and ends with 0 on Ctrl-C', async () => {
