@@ -1,4 +1,5 @@
 import type { DeadLetterReason } from '../core/dead-letter.ts'
+import { readShortInts } from './avro-ints.ts'
 
 /**
  * Reads Avro primitives from a buffer in place. After a fault every read gives zero, so that a
@@ -21,22 +22,24 @@ export interface AvroReader {
   skipStringMap(): void
   /** Reads an array of ints into `into`, or into a larger copy of it, which is returned. */
   ints(into: Int32Array): Int32Array
-  /** Items and sum of the array that was read last. */
+  /** Items and sum of the array that was read last, and the least of it; at most 0. */
   itemCount(): number
   itemSum(): number
+  itemLeast(): number
 }
 
 const INT_MAX = 2 ** 31 - 1
-const LONG_BYTES_MAX = 8
+/** Bytes of the longest integer that a double holds, and one. */
+const LONG_BYTES_MAX = 9
 
 /** A reader without input. */
 export function createAvroReader(): AvroReader {
   let bytes: Uint8Array = new Uint8Array(0)
-  let view = Buffer.from(bytes.buffer)
+  let words: DataView = new DataView(bytes.buffer)
   let at = 0
   let failed: DeadLetterReason | null = null
   let count = 0
-  let sum = 0
+  const totals = { at: 0, sum: 0, least: 0 }
   // Where the block that is being read says that it ends; no array here holds another.
   let blockEnd = -1
 
@@ -54,21 +57,12 @@ export function createAvroReader(): AvroReader {
       at++
       return (first >>> 1) ^ -(first & 1)
     }
-    // Without its lowest bit, the sign, the value fits a double exactly.
-    let magnitude = (first & 0x7f) >>> 1
-    let scale = 64
-    for (let i = 1; i <= LONG_BYTES_MAX; i++) {
-      const byte = bytes[at + i]
-      if (byte === undefined) return fail('truncated')
-      magnitude += (byte & 0x7f) * scale
-      if (byte < 0x80) {
-        if (magnitude > Number.MAX_SAFE_INTEGER) return fail('invalid_value')
-        at += i + 1
-        return first & 1 ? -magnitude - 1 : magnitude
-      }
-      scale *= 128
-    }
-    return fail('invalid_value')
+    const size = longSize(bytes, at)
+    if (size === null) return fail('truncated')
+    const magnitude = magnitudeOf(bytes, at, size)
+    if (size > LONG_BYTES_MAX || magnitude > Number.MAX_SAFE_INTEGER) return fail('invalid_value')
+    at += size
+    return first & 1 ? -magnitude - 1 : magnitude
   }
 
   function int(): number {
@@ -95,10 +89,17 @@ export function createAvroReader(): AvroReader {
     return size > bytes.length - at ? fail('truncated') : size
   }
 
+  /** Each item of an array is one part, of a map two. */
+  function items(parts: number, read: () => void): void {
+    for (let left = block() * parts; left > 0; left = block() * parts) {
+      for (; left > 0; left--) read()
+    }
+  }
+
   function string(): string {
     const size = length()
     at += size
-    return size === 0 ? '' : view.toString('utf8', at - size, at)
+    return size === 0 ? '' : bufferOf(bytes).toString('utf8', at - size, at)
   }
 
   function skipBytes(): void {
@@ -110,7 +111,8 @@ export function createAvroReader(): AvroReader {
   return {
     open(input, start) {
       bytes = input
-      view = Buffer.from(input.buffer, input.byteOffset, input.length)
+      // The records of one fetch lie in one buffer.
+      if (words.buffer !== input.buffer) words = new DataView(input.buffer)
       at = start
       failed = null
       blockEnd = -1
@@ -122,14 +124,12 @@ export function createAvroReader(): AvroReader {
     int,
     double() {
       at += 8
-      return at > bytes.length ? fail('truncated') : view.readDoubleLE(at - 8)
+      return at > bytes.length ? fail('truncated') : bufferOf(bytes).readDoubleLE(at - 8)
     },
     string,
     strings() {
       const all: string[] = []
-      for (let items = block(); items > 0; items = block()) {
-        for (let i = 0; i < items; i++) all.push(string())
-      }
+      items(1, () => all.push(string()))
       return all
     },
     branch(branches) {
@@ -137,30 +137,61 @@ export function createAvroReader(): AvroReader {
       return index >= 0 && index < branches ? index : fail('invalid_value')
     },
     skipBytes,
-    skipStringMap() {
-      for (let items = block(); items > 0; items = block()) {
-        for (let i = 0; i < items * 2; i++) skipBytes()
-      }
-    },
+    skipStringMap: () => items(2, skipBytes),
     ints(into) {
       let target = into
       count = 0
-      sum = 0
+      totals.sum = 0
+      totals.least = 0
       for (let items = block(); items > 0; items = block()) {
-        if (count + items > target.length) {
-          const grown = new Int32Array((count + items) * 2)
-          grown.set(target.subarray(0, count))
-          target = grown
-        }
-        for (let i = 0; i < items; i++) {
+        const end = count + items
+        if (end > target.length) target = grown(target, count, end * 2)
+        while (count < end) {
+          totals.at = at
+          count = readShortInts(bytes, words, target, count, end, totals)
+          at = totals.at
+          if (count === end) break
           const value = int()
           target[count++] = value
-          sum += value
+          totals.sum += value
+          totals.least = Math.min(totals.least, value)
         }
       }
       return target
     },
     itemCount: () => count,
-    itemSum: () => sum,
+    itemSum: () => totals.sum,
+    itemLeast: () => totals.least,
   }
+}
+
+function grown(from: Int32Array, count: number, size: number): Int32Array {
+  const into = new Int32Array(size)
+  into.set(from.subarray(0, count))
+  return into
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+/** Bytes of the long at `at`, one more than there may be when it goes on; null when it is cut off. */
+function longSize(bytes: Uint8Array, at: number): number | null {
+  for (let size = 1; size <= LONG_BYTES_MAX; size++) {
+    const byte = bytes[at + size - 1]
+    if (byte === undefined) return null
+    if (byte < 0x80) return size
+  }
+  return LONG_BYTES_MAX + 1
+}
+
+/** A long without its lowest bit, the sign: a double holds that exactly. */
+function magnitudeOf(bytes: Uint8Array, at: number, size: number): number {
+  let magnitude = (bytes[at]! & 0x7f) >>> 1
+  let scale = 64
+  for (let i = 1; i < size; i++) {
+    magnitude += (bytes[at + i]! & 0x7f) * scale
+    scale *= 128
+  }
+  return magnitude
 }

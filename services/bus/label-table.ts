@@ -12,7 +12,7 @@ export interface LabelTable {
 }
 
 interface Entry {
-  readonly bytes: Uint8Array
+  readonly words: DataView
   readonly labels: Labels
 }
 
@@ -36,6 +36,7 @@ export function createLabelTable(): LabelTable {
   const byHash = new Map<number, Entry[]>()
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
+  let words: DataView = new DataView(new ArrayBuffer(0))
   let entries = 0
   let held = 0
 
@@ -87,14 +88,18 @@ export function createLabelTable(): LabelTable {
       return intern(labels)
     },
     lookUp(bytes, from, to) {
-      const hash = hashBytes(bytes, from, to)
+      // The records of one fetch lie in one buffer.
+      if (words.buffer !== bytes.buffer) words = new DataView(bytes.buffer)
+      const start = bytes.byteOffset + from
+      const end = bytes.byteOffset + to
+      const hash = hashBytes(words, start, end)
       const known = byHash.get(hash) ?? NOTHING
       for (let i = 0; i < known.length; i++) {
-        if (equal(known[i]!.bytes, bytes, from, to)) return known[i]!.labels
+        if (equal(known[i]!.words, words, start, end)) return known[i]!.labels
       }
       account(to - from)
       const labels = intern(read(bytes, from, to))
-      const entry = { bytes: Uint8Array.prototype.slice.call(bytes, from, to), labels }
+      const entry = { words: new DataView(bytes.buffer.slice(start, end)), labels }
       const bucket = byHash.get(hash)
       if (bucket) bucket.push(entry)
       else byHash.set(hash, [entry])
@@ -103,14 +108,25 @@ export function createLabelTable(): LabelTable {
   }
 }
 
-function hashBytes(bytes: Uint8Array, from: number, to: number): number {
-  let hash = 0x811c9dc5
-  for (let i = from; i < to; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+/** Four bytes at a time: each step ends with a shift, or high bits would never reach low ones. */
+function hashBytes(words: DataView, start: number, end: number): number {
+  let hash = end - start
+  let at = start
+  for (; at + 4 <= end; at += 4) {
+    hash = Math.imul(hash ^ words.getInt32(at, true), 0x9e3779b1)
+    hash ^= hash >>> 15
+  }
+  for (; at < end; at++) hash = Math.imul(hash ^ words.getUint8(at), 0x01000193)
   return hash >>> 0
 }
 
-function equal(known: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
-  if (known.length !== to - from) return false
-  for (let i = 0; i < known.length; i++) if (known[i] !== bytes[from + i]) return false
+function equal(known: DataView, words: DataView, start: number, end: number): boolean {
+  const size = end - start
+  if (known.byteLength !== size) return false
+  let i = 0
+  for (; i + 4 <= size; i += 4) {
+    if (known.getInt32(i, true) !== words.getInt32(start + i, true)) return false
+  }
+  for (; i < size; i++) if (known.getUint8(i) !== words.getUint8(start + i)) return false
   return true
 }

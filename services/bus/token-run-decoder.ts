@@ -26,6 +26,7 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
     elapsedUs: 0,
     lastUs: 0,
     chunks: 0,
+    least: 0,
     gapsUs: new Int32Array(64),
     hasTokens: false,
     tokens: new Int32Array(64),
@@ -49,7 +50,8 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
   }
 }
 
-type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] }
+/** `least` is the least of all gaps and tokens, or 0. */
+type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] } & { least: number }
 
 const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
 const TOKEN_SOURCES = 3
@@ -82,9 +84,11 @@ function readRun(
   run.gapsUs = reader.ints(run.gapsUs)
   run.chunks = reader.itemCount()
   run.lastUs = run.elapsedUs + reader.itemSum()
+  run.least = reader.itemLeast()
   run.tokens = reader.ints(run.tokens)
   const tokens = reader.itemCount()
   run.hasTokens = tokens > 0
+  run.least = Math.min(run.least, reader.itemLeast())
   const source = reader.long()
   run.end = reader.branch(2) === 1 ? readEnd(reader) : null
   const fault = reader.fault()
@@ -150,6 +154,7 @@ function fillRun(
   run.lastUs = gaps_us.reduce((sum, gap) => sum + gap, run.elapsedUs)
   run.hasTokens = tokens.length > 0
   run.tokens = Int32Array.from(tokens)
+  run.least = [...gaps_us, ...tokens].reduce((least, value) => Math.min(least, value), 0)
   run.end = record.end
   return null
 }
@@ -159,16 +164,12 @@ function labelsOf({ model, endpoint, region, tenant, provider, attributes }: Tok
 }
 
 /** The limits within which a run can be counted. */
-function runFault(run: TokenRun): DeadLetterReason | null {
-  let lowest = Math.min(run.startedAtUs, run.firstChunk, run.elapsedUs)
-  for (let i = 0; i < run.chunks; i++) if (run.gapsUs[i]! < lowest) lowest = run.gapsUs[i]!
-  if (run.hasTokens) {
-    for (let i = 0; i < run.chunks; i++) if (run.tokens[i]! < lowest) lowest = run.tokens[i]!
-  }
+function runFault(run: MutableRun): DeadLetterReason | null {
+  const least = Math.min(run.startedAtUs, run.firstChunk, run.elapsedUs, run.least)
   // The record that starts with chunk 0 starts at the send.
   const first = run.chunks === 0 || run.firstChunk > 0 || run.elapsedUs === 0
   const fits = run.lastUs <= VALUE_MAX && run.lastUs - run.elapsedUs <= RUN_SPAN_MAX_US
-  if (lowest < 0 || !fits || !first) return 'invalid_value'
+  if (least < 0 || !fits || !first) return 'invalid_value'
   return run.end && !endFits(run, run.end) ? 'invalid_value' : null
 }
 
