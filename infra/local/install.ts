@@ -7,8 +7,11 @@ export const CACHE = join(import.meta.dirname, '../../.stack')
 
 const PROGRESS_MS = 10_000
 
+/** What is downloaded once, into a folder of its own in the cache. */
+export type Installable = Pick<Part, 'title' | 'release' | 'install'>
+
 /** Whether the part is in the cache. */
-export function isInstalled(part: Part): boolean {
+export function isInstalled(part: Installable): boolean {
   return existsSync(join(CACHE, part.release))
 }
 
@@ -17,7 +20,7 @@ export function isInstalled(part: Part): boolean {
  * or not at all; of two processes that install at once, the later one drops its copy.
  */
 export async function installPart(
-  part: Part,
+  part: Installable,
   log: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<string> {

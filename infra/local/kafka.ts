@@ -3,13 +3,13 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, runChild } from './child.ts'
 import { brokerCount } from './kafka-probe.ts'
-import { mavenDependency } from './maven.ts'
+import { mavenJars } from './maven.ts'
 import type { Part, Place } from './part.ts'
 import { HOST } from './ports.ts'
 
-const VERSION = '4.3.1'
-// Kafka's own jars bring only the interface of its logger; without an implementation it is mute.
-const LOGGER_VERSION = '1.7.36'
+export const VERSION = '4.3.1'
+/** Kafka's jars bring only the interface of its logger: without this it is mute. */
+export const LOGGER = 'org.slf4j:slf4j-simple:1.7.36'
 
 type Settings = Readonly<Record<string, string | number | boolean>>
 
@@ -38,26 +38,9 @@ export function newClusterId(): string {
   return randomBytes(16).toString('base64url')
 }
 
-async function install(folder: string, signal?: AbortSignal): Promise<void> {
-  writeFileSync(join(folder, 'pom.xml'), pom())
-  const options = ['-DoutputDirectory=libs', '-DincludeScope=runtime']
-  await mavenDependency(kafka.title, 'copy-dependencies', options, folder, signal)
-}
-
-function pom(): string {
-  const dependency = (group: string, artifact: string, version: string) =>
-    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId>` +
-    `<version>${version}</version></dependency>`
-  return `<project>
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    ${dependency('org.apache.kafka', 'kafka_2.13', VERSION)}
-    ${dependency('org.slf4j', 'slf4j-simple', LOGGER_VERSION)}
-  </dependencies>
-</project>
-`
+function install(folder: string, signal?: AbortSignal): Promise<void> {
+  const dependencies = [`org.apache.kafka:kafka_2.13:${VERSION}`, LOGGER]
+  return mavenJars(kafka.title, dependencies, folder, signal)
 }
 
 async function prepare(place: Place, own: Settings, clusterId: string): Promise<void> {

@@ -2,8 +2,8 @@
  * The histogram beside the npm package `tdigest` on the same values: how far each lies from the
  * exact quantiles. The digest draws from Math.random, which is seeded for the time of the test.
  */
-import { createRequire } from 'node:module'
 import { expect } from 'chai'
+import { TDigest } from 'tdigest'
 import {
   addValue,
   createDistribution,
@@ -11,14 +11,6 @@ import {
 } from '../../../../services/core/histogram/distribution.ts'
 import { createRandom } from '../../../../services/core/random.ts'
 import { exactQuantile } from './observations.ts'
-
-interface Digest {
-  push(value: number): void
-  compress(): void
-  percentile(q: number): number
-}
-const require = createRequire(import.meta.url)
-const { TDigest }: { TDigest: new () => Digest } = require('tdigest')
 
 const COUNT = 30_000
 const QUANTILES = [1, 10, 50, 100, 250, 500, 750, 900, 950, 990, 999] as const

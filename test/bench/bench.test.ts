@@ -1,0 +1,64 @@
+/** The benches that need no server run to their end; how fast they are is no matter of tests. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { type Figure, isReached, median, ratio, spread } from './figure.ts'
+import { type Report, tableLines } from './report.ts'
+
+const ROOT = new URL('../../', import.meta.url).pathname
+const SERVERLESS = ['decode', 'histogram', 'parquet']
+
+const FIGURE: Figure = {
+  what: 'windowing',
+  unit: 'tokens/s',
+  values: [16e6, 15e6, 17e6],
+  peer: { name: 'Kafka Streams', values: [2e6, 4e6] },
+  target: { of: 'ratio', is: 'at least', bound: 5 },
+}
+
+describe('bench', () => {
+  it('takes the value in the middle, half of the spread, and the ratio of the middles', () => {
+    expect(median([3, 1, 2])).equal(2)
+    expect(median([4, 1, 2, 3])).equal(2.5)
+    expect(spread(FIGURE.values)).equal(1 / 16)
+    expect(ratio(FIGURE)).closeTo(16 / 3, 1e-12)
+    expect(ratio({ ...FIGURE, peer: undefined! })).equal(null)
+  })
+
+  it('says whether a target is reached, of the ratio or of the value', () => {
+    const reached = (of: 'ratio' | 'value', is: 'at least' | 'at most', bound: number) =>
+      isReached({ ...FIGURE, target: { of, is, bound } })
+    expect(reached('ratio', 'at least', 5)).equal(true)
+    expect(reached('ratio', 'at most', 5)).equal(false)
+    expect(reached('value', 'at least', 17e6)).equal(false)
+  })
+
+  it('shows figures as a table, with what was missed', () => {
+    const missed = { ...FIGURE, target: { of: 'value', is: 'at least', bound: 20e6 } } as const
+    const [head, first, second] = tableLines('kafka', [FIGURE, missed])
+    expect(head).match(/^kafka +ours +± +unit +peer +is +ratio +target$/)
+    expect(first).match(
+      /^windowing +16 M +6 % +tokens\/s +Kafka Streams +3 M +5.33 × +≥ 5 × +reached$/,
+    )
+    expect(second).match(/≥ 20 M +MISSED$/)
+  })
+
+  it('runs every bench that needs no server, and writes what it found', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lens-bench-test-'))
+    try {
+      const file = join(folder, 'out.json')
+      const argv = ['test/bench/main.ts', ...SERVERLESS, '--share', '0.01', '--runs', '1']
+      execFileSync(process.execPath, [...argv, '--json', file], { cwd: ROOT, stdio: 'pipe' })
+      const report = JSON.parse(readFileSync(file, 'utf8')) as Report
+      expect(Object.keys(report.benches)).deep.equal(SERVERLESS)
+      for (const figure of Object.values(report.benches).flat()) {
+        expect(median(figure.values), figure.what).greaterThan(0)
+        expect(median(figure.peer!.values), figure.what).greaterThan(0)
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }).timeout(60_000)
+})

@@ -1,0 +1,31 @@
+/** Every benchmark; a new one is a file and a row here. */
+import type { Bench } from './figure.ts'
+
+interface Row {
+  /** One line for --help. */
+  readonly about: string
+  readonly load: () => Promise<Bench>
+}
+
+export const BENCHES: Readonly<Record<string, Row>> = {
+  decode: {
+    about: 'bytes of TokenEvents into columns, beside avsc',
+    load: () => import('./decode.ts').then(({ decode }) => decode),
+  },
+  histogram: {
+    about: 'adding and merging, and the error made, beside tdigest, DDSketch and HdrHistogram',
+    load: () => import('./histogram.ts').then(({ histogram }) => histogram),
+  },
+  parquet: {
+    about: 'rows of the lake into Parquet, beside parquetjs-lite and hyparquet-writer',
+    load: () => import('./parquet.ts').then(({ parquet }) => parquet),
+  },
+  windowing: {
+    about: 'one process of windowing, beside one of Kafka Streams on the same topic',
+    load: () => import('./windowing.ts').then(({ windowing }) => windowing),
+  },
+  both: {
+    about: 'windowing and statistics, beside Kafka Streams that does both',
+    load: () => import('./windowing.ts').then(({ both }) => both),
+  },
+}

@@ -1,0 +1,60 @@
+/** How fast a consumer group works off what lies in a topic, by what it commits. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
+
+const LOOK_MS = 50
+const DEADLINE_MS = 600_000
+
+/** Committing records of transactions take offsets that nobody commits. */
+const MARKERS_MAX = 16
+
+/** Records of a topic that the group has committed. */
+export async function committed(admin: Admin, group: string, topic: string): Promise<number> {
+  const [row] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+  const offsets = row?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
+  return offsets.reduce((sum, offset) => sum + offset, 0)
+}
+
+/**
+ * Records a second from the first look at which the group had committed `from` of `total` to the
+ * first at which it had committed `to`, shares of 1: neither its start nor its end counts.
+ */
+export async function rateOf(
+  admin: Admin,
+  group: string,
+  topic: string,
+  { total, from, to }: { readonly total: number; readonly from: number; readonly to: number },
+): Promise<number> {
+  const reach = async (share: number) => {
+    const done = await waitFor(
+      async () => {
+        const records = await committed(admin, group, topic)
+        return records >= total * share ? records : null
+      },
+      `${group} commits ${share * 100} % of ${topic}`,
+    )
+    return { records: done, atMs: performance.now() }
+  }
+  const first = await reach(from)
+  const last = await reach(to)
+  return ((last.records - first.records) / (last.atMs - first.atMs)) * 1000
+}
+
+/** Resolves when the group has committed what is in the topic now. */
+export async function caughtUp(admin: Admin, group: string, topic: string): Promise<void> {
+  const ends = await admin.fetchTopicOffsets(topic)
+  const end = ends.reduce((sum, { high }) => sum + Number(high), 0)
+  const isThere = async () =>
+    (await committed(admin, group, topic)) >= end - MARKERS_MAX * ends.length ? true : null
+  await waitFor(isThere, `${group} catches up with ${topic}`)
+}
+
+async function waitFor<T>(look: () => Promise<T | null>, what: string): Promise<T> {
+  const deadlineMs = performance.now() + DEADLINE_MS
+  while (performance.now() < deadlineMs) {
+    const seen = await look()
+    if (seen !== null) return seen
+    await sleep(LOOK_MS)
+  }
+  throw new Error(`not within ${DEADLINE_MS / 1000} s: ${what}`)
+}

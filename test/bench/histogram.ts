@@ -1,0 +1,188 @@
+import { DDSketch } from '@datadog/sketches-js'
+import { build } from 'hdr-histogram-js'
+import { TDigest } from 'tdigest'
+import {
+  addValue,
+  createDistribution,
+  encodeDistribution,
+  mergeDistribution,
+  mergeEncoded,
+  quantile,
+  VALUE_MAX,
+} from '../../services/core/histogram/distribution.ts'
+import { createRandom } from '../../services/core/random.ts'
+import type { Bench } from './figure.ts'
+import { race } from './race.ts'
+
+const VALUES = 200_000
+const PARTS = 60
+const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.999]
+
+/** Half of a bucket of ours at scale 6: what the sketch with a parameter for it is given too. */
+const RELATIVE_ACCURACY = 0.0055
+
+/** One histogram of any make: what this bench needs of it. */
+interface Sketch {
+  add(value: number): void
+  quantile(q: number): number
+}
+
+const MAKES = {
+  ours(): Sketch {
+    const own = createDistribution()
+    return { add: (value) => addValue(own, value, 1), quantile: (q) => quantile(own, q) }
+  },
+  tdigest(): Sketch {
+    const own = new TDigest()
+    return { add: (value) => own.push(value), quantile: (q) => own.percentile(q) as number }
+  },
+  DDSketch(): Sketch {
+    const own = ddSketch()
+    return { add: (value) => own.accept(value), quantile: (q) => own.getValueAtQuantile(q) }
+  },
+  HdrHistogram(): Sketch {
+    const own = hdrHistogram()
+    return {
+      add: (value) => own.recordValue(value),
+      quantile: (q) => own.getValueAtPercentile(q * 100),
+    }
+  },
+}
+type Make = keyof typeof MAKES
+const PEERS = ['tdigest', 'DDSketch', 'HdrHistogram'] as const
+
+/** Adds, merges and errors of histograms of latencies: microseconds, spread over four decades. */
+export const histogram: Bench = {
+  async *run({ seed, runs, share }) {
+    const values = latencies(seed, Math.ceil(VALUES * share))
+    const options = { runs, atLeastMs: 300 * share }
+    const makes = Object.entries(MAKES) as [Make, () => Sketch][]
+    const added = await race(
+      Object.fromEntries(makes.map(([name, make]) => [name, () => addAll(make(), values)])),
+      options,
+    )
+    for (const name of PEERS) {
+      yield {
+        what: 'histogram, values added',
+        unit: 'values/s',
+        values: added.ours!,
+        peer: { name, values: added[name]! },
+        ...(name === 'tdigest' && { target: { of: 'ratio', is: 'at least', bound: 50 } }),
+      }
+    }
+    const errors = Object.fromEntries(
+      makes.map(([name, make]) => [name, worstError(make(), values)]),
+    )
+    for (const name of PEERS) {
+      yield {
+        what: 'histogram, worst error of five quantiles',
+        unit: '%',
+        values: [errors.ours! * 100],
+        peer: { name, values: [errors[name]! * 100] },
+        ...(name === 'tdigest' && { target: { of: 'ratio', is: 'at most', bound: 1 } }),
+      }
+    }
+    const merged = await race(mergers(values), options)
+    for (const name of ['DDSketch', 'HdrHistogram', 'tdigest'] as const) {
+      yield {
+        what: `histogram, merged ${PARTS} into one`,
+        unit: 'merges/s',
+        values: merged.ours,
+        peer: { name, values: merged[name] },
+      }
+    }
+    yield {
+      what: 'histogram, encoded and merged again',
+      unit: 'merges/s',
+      values: merged.oursEncoded,
+      peer: { name: 'DDSketch', values: merged.ddSketchEncoded },
+    }
+  },
+}
+
+function latencies(seed: number, count: number): Float64Array {
+  const random = createRandom(seed)
+  return Float64Array.from({ length: count }, () => {
+    const normal = random() + random() + random() + random() - 2
+    return Math.round(12_000 * Math.exp(normal * 2.5))
+  })
+}
+
+function addAll(sketch: Sketch, values: Float64Array): number {
+  for (const value of values) sketch.add(value)
+  return values.length
+}
+
+/** Of the quantiles, the one that is furthest from the exact one, relative to it. */
+function worstError(sketch: Sketch, values: Float64Array): number {
+  addAll(sketch, values)
+  const sorted = values.toSorted()
+  const errors = QUANTILES.map((q) => {
+    const exact = sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)]!
+    return Math.abs(sketch.quantile(q) - exact) / exact
+  })
+  return Math.max(...errors)
+}
+
+/** A window is the sum of its slices. */
+function mergers(values: Float64Array) {
+  const size = Math.ceil(values.length / PARTS)
+  const parts = Array.from({ length: PARTS }, (_, i) => values.subarray(i * size, (i + 1) * size))
+  const fill = <T>(make: () => T, add: (to: T, value: number) => void) =>
+    parts.map((part) => {
+      const made = make()
+      for (const value of part) add(made, value)
+      return made
+    })
+  const own = fill(createDistribution, (to, value) => addValue(to, value, 1))
+  const dd = fill(ddSketch, (to, value) => to.accept(value))
+  const hdr = fill(hdrHistogram, (to, value) => to.recordValue(value))
+  const td = fill(
+    () => new TDigest(),
+    (to, value) => to.push(value),
+  )
+  const all = (work: () => void) => () => {
+    work()
+    return PARTS
+  }
+  return {
+    ours: all(() => {
+      const sum = createDistribution()
+      for (const each of own) mergeDistribution(sum, each)
+    }),
+    DDSketch: all(() => {
+      const sum = ddSketch()
+      for (const each of dd) sum.merge(each)
+    }),
+    HdrHistogram: all(() => {
+      const sum = hdrHistogram()
+      for (const each of hdr) sum.add(each)
+    }),
+    tdigest: all(() => {
+      const sum = new TDigest()
+      for (const each of td) sum.push_centroid(each.toArray())
+    }),
+    oursEncoded: all(() => {
+      const sum = createDistribution()
+      for (const each of own) mergeEncoded(sum, encodeDistribution(0, each))
+    }),
+    ddSketchEncoded: all(() => {
+      const sum = ddSketch()
+      for (const each of dd) sum.merge(DDSketch.fromProto(each.toProto()))
+    }),
+  }
+}
+
+function ddSketch(): DDSketch {
+  return new DDSketch({ relativeAccuracy: RELATIVE_ACCURACY })
+}
+
+/** Two digits are what its error of 1 % at most asks for; it has no step between that and 0.1 %. */
+function hdrHistogram() {
+  return build({
+    lowestDiscernibleValue: 1,
+    highestTrackableValue: VALUE_MAX,
+    numberOfSignificantValueDigits: 2,
+    bitBucketSize: 32,
+  })
+}

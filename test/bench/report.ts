@@ -1,0 +1,80 @@
+/** The table for a person, and what must be known of the machine to compare two of them. */
+import { execFileSync } from 'node:child_process'
+import { cpus, totalmem } from 'node:os'
+import { type Figure, isReached, median, ratio, spread, type Target } from './figure.ts'
+
+export interface Machine {
+  readonly at: string
+  readonly commit: string
+  readonly node: string
+  readonly cpu: string
+  readonly cores: number
+  readonly memoryGib: number
+}
+
+export interface Report extends Machine {
+  readonly runs: number
+  readonly share: number
+  readonly seed: number
+  readonly benches: Record<string, readonly Figure[]>
+}
+
+/** This machine, and which commit is measured on it. */
+export function machine(): Machine {
+  const all = cpus()
+  return {
+    at: new Date().toISOString(),
+    commit: execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8' }).trim(),
+    node: process.version,
+    cpu: all[0]!.model,
+    cores: all.length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+  }
+}
+
+/** The figures of one bench as a table. */
+export function tableLines(name: string, figures: readonly Figure[]): readonly string[] {
+  const head = [name, 'ours', '±', 'unit', 'peer', 'is', 'ratio', 'target', '']
+  const rows = [head, ...figures.map(row)]
+  const widths = head.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)))
+  return rows.map((cells) =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+function row(figure: Figure): readonly string[] {
+  const { what, unit, values, peer, target } = figure
+  const times = ratio(figure)
+  const reached = isReached(figure)
+  return [
+    what,
+    number(median(values)),
+    `${(spread(values) * 100).toFixed(0)} %`,
+    unit,
+    peer?.name ?? '',
+    peer ? number(median(peer.values)) : '',
+    times === null ? '' : `${number(times)} ×`,
+    target ? targetText(target) : '',
+    reached === null ? '' : reached ? 'reached' : 'MISSED',
+  ]
+}
+
+function targetText({ of, is, bound }: Target): string {
+  return `${is === 'at least' ? '≥' : '≤'} ${number(bound)}${of === 'ratio' ? ' ×' : ''}`
+}
+
+const STEPS = [
+  [1e9, ' G'],
+  [1e6, ' M'],
+  [1e3, ' k'],
+  [1, ''],
+] as const
+
+/** Three digits, and the thousands as a letter. */
+function number(value: number): string {
+  const [size, letter] = STEPS.find(([step]) => Math.abs(value) >= step) ?? [1, '']
+  return `${Number((value / size).toPrecision(3))}${letter}`
+}

@@ -1,0 +1,155 @@
+import { TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
+import type { Cluster } from '../broker/cluster.ts'
+import { caughtUp, rateOf } from './catch-up.ts'
+import type { Bench, Figure } from './figure.ts'
+import {
+  filledCluster,
+  type Servers,
+  startOurs,
+  startServers,
+  startStreams,
+} from './kafka-bench.ts'
+
+interface Case {
+  readonly chunksPerRecord: number
+  readonly series: number
+  readonly chunks: number
+  readonly targets?: { readonly value: number; readonly ratio: number }
+}
+
+const CASES: readonly Case[] = [
+  { chunksPerRecord: 1, series: 1_000, chunks: 3e6, targets: { value: 400_000, ratio: 1.5 } },
+  { chunksPerRecord: 16, series: 1_000, chunks: 40e6 },
+  { chunksPerRecord: 50, series: 40, chunks: 80e6 },
+  { chunksPerRecord: 50, series: 1_000, chunks: 80e6, targets: { value: 15e6, ratio: 5 } },
+  { chunksPerRecord: 50, series: 20_000, chunks: 80e6 },
+  { chunksPerRecord: 200, series: 1_000, chunks: 120e6 },
+]
+const BOTH: Case = { chunksPerRecord: 50, series: 1_000, chunks: 80e6 }
+const PARTITIONS = 4
+const RUNS_MAX = 3
+/** Neither the start nor the last range, which waits for the broker's next second. */
+const MEASURED = { from: 0.1, to: 0.95 }
+
+interface Around {
+  readonly servers: Servers
+  readonly cluster: Cluster
+  readonly total: number
+  readonly log: (line: string) => void
+}
+
+/** One process of each on the same topic and broker, both exactly once. */
+export const windowing: Bench = {
+  async *run({ seed, runs, share, log }) {
+    const servers = await startServers(log)
+    try {
+      for (const each of CASES) {
+        const { rates, chunksPerRecord } = await measure(each)
+        yield* figuresOf(each, rates, chunksPerRecord)
+      }
+    } finally {
+      await servers.stop()
+    }
+
+    async function measure({ chunksPerRecord, series, chunks }: Case) {
+      const total = Math.ceil((chunks * share) / chunksPerRecord)
+      const size = { seed, records: total, chunksPerRecord, series, partitions: PARTITIONS }
+      const { cluster, chunks: made, bytes } = await filledCluster(servers, size)
+      log(`${total} records of ${chunksPerRecord}, ${series} series: ${Math.round(bytes / 1e6)} MB`)
+      const around = { servers, cluster, total, log }
+      const rates = { ours: [] as number[], streams: [] as number[] }
+      for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
+        rates.ours.push(await ours(around))
+        rates.streams.push(await streams(around))
+        log(
+          `records/s: ours ${Math.round(rates.ours.at(-1)!)}, ${Math.round(rates.streams.at(-1)!)}`,
+        )
+      }
+      await cluster.close()
+      return { rates, chunksPerRecord: made / total }
+    }
+  },
+}
+
+async function ours({ servers, cluster, total }: Around): Promise<number> {
+  const stop = await startOurs(servers, cluster, ['windowing'])
+  const rate = await rateOf(cluster.admin, 'lens-windowing', TOKEN_EVENTS, { total, ...MEASURED })
+  await stop()
+  return rate
+}
+
+async function streams({ servers, cluster, total, log }: Around): Promise<number> {
+  const { group, stop } = await startStreams(servers, 'windowing', 1, log)
+  const rate = await rateOf(cluster.admin, group, TOKEN_EVENTS, { total, ...MEASURED })
+  await stop()
+  return rate
+}
+
+type Rates = Readonly<Record<'ours' | 'streams', readonly number[]>>
+
+function* figuresOf({ series, targets, chunksPerRecord }: Case, rates: Rates, chunks: number) {
+  const times = (values: readonly number[]) => values.map((value) => value * chunks)
+  const figure: Figure = {
+    what: `windowing, ${chunksPerRecord} chunks a record, ${series} series`,
+    unit: 'tokens/s',
+    values: times(rates.ours),
+    peer: { name: 'Kafka Streams', values: times(rates.streams) },
+  }
+  if (!targets) yield figure
+  else {
+    yield { ...figure, target: { of: 'value', is: 'at least', bound: targets.value } } as Figure
+    yield { ...figure, target: { of: 'ratio', is: 'at least', bound: targets.ratio } } as Figure
+  }
+}
+
+/** Windowing and statistics, a process each, beside Kafka Streams that does both. */
+export const both: Bench = {
+  async *run({ seed, runs, share, log }) {
+    const { chunksPerRecord, series, chunks } = BOTH
+    const servers = await startServers(log)
+    try {
+      const total = Math.ceil((chunks * share) / chunksPerRecord)
+      const size = { seed, records: total, chunksPerRecord, series, partitions: PARTITIONS }
+      const { cluster, chunks: made } = await filledCluster(servers, size)
+      const rates = { ours: [] as number[], streams: [] as number[] }
+      for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
+        const stopOurs = await startOurs(servers, cluster, ['windowing', 'statistics'])
+        const names = { windowing: 'lens-windowing', statistics: 'lens-statistics' }
+        rates.ours.push(await wholeRate(cluster, total, names, WINDOW_SLICES))
+        await stopOurs()
+        const { group, stop } = await startStreams(servers, 'both', 2, log)
+        const same = { windowing: group, statistics: group }
+        rates.streams.push(await wholeRate(cluster, total, same, 'bench.slices'))
+        await stop()
+        log(
+          `records/s: ours ${Math.round(rates.ours.at(-1)!)}, ${Math.round(rates.streams.at(-1)!)}`,
+        )
+      }
+      await cluster.close()
+      const tokens = (values: readonly number[]) => values.map((value) => (value * made) / total)
+      yield {
+        what: `windowing and statistics, ${chunksPerRecord} chunks a record, ${series} series`,
+        unit: 'tokens/s',
+        values: tokens(rates.ours),
+        peer: { name: 'Kafka Streams', values: tokens(rates.streams) },
+        target: { of: 'ratio', is: 'at least', bound: 4 },
+      }
+    } finally {
+      await servers.stop()
+    }
+  },
+}
+
+/** Records a second until everything that was read has gone through both steps. */
+async function wholeRate(
+  { admin }: Cluster,
+  total: number,
+  groups: { readonly windowing: string; readonly statistics: string },
+  between: string,
+): Promise<number> {
+  await rateOf(admin, groups.windowing, TOKEN_EVENTS, { total, from: 1 / total, to: 1 / total })
+  const startedMs = performance.now()
+  await rateOf(admin, groups.windowing, TOKEN_EVENTS, { total, from: MEASURED.to, to: MEASURED.to })
+  await caughtUp(admin, groups.statistics, between)
+  return ((total * MEASURED.to) / (performance.now() - startedMs)) * 1000
+}
