@@ -3,7 +3,14 @@ import { VALUE_MAX } from '../histogram/distribution.ts'
 import { CHUNK_GAP, E2E, GUARD, GUARD_SHARE, ITL, QUEUE, TPOT, TTFT } from '../measure/measures.ts'
 import type { TokenRun } from '../measure/token-run.ts'
 import { addReading } from './gauge.ts'
-import { addErrors, addMeasure, gaugeOf, type SeriesAggregate, SLICE_MS } from './slice.ts'
+import {
+  addErrors,
+  addMeasure,
+  addMeasures,
+  gaugeOf,
+  type SeriesAggregate,
+  SLICE_MS,
+} from './slice.ts'
 
 /** Gives the aggregate of the slice that starts at `startMs`, making it when it is not there. */
 export type SliceAt = (startMs: number) => SeriesAggregate
@@ -24,25 +31,24 @@ export function eventTimeUs(run: TokenRun): number {
  * slice of its end (design §3).
  */
 export function foldRun(run: TokenRun, sliceAt: SliceAt): void {
+  const { gapsUs, chunks } = run
   let atUs = run.startedAtUs + run.elapsedUs
-  let startMs = sliceStart(atUs)
-  let endUs = (startMs + SLICE_MS) * 1000
-  let slice: SeriesAggregate | null = null
-  for (let i = 0; i < run.chunks; i++) {
-    const gap = run.gapsUs[i]!
-    atUs += gap
-    if (atUs >= endUs || slice === null) {
-      startMs = sliceStart(atUs)
-      endUs = (startMs + SLICE_MS) * 1000
-      slice = sliceAt(startMs)
-    }
-    if (run.firstChunk + i === 0) {
-      addMeasure(slice, TTFT, gap, 1)
+  for (let from = 0; from < chunks; ) {
+    atUs += gapsUs[from]!
+    const startMs = sliceStart(atUs)
+    const slice = sliceAt(startMs)
+    if (run.firstChunk + from === 0) {
+      addMeasure(slice, TTFT, gapsUs[from++]!, 1)
       continue
     }
-    addMeasure(slice, CHUNK_GAP, gap, 1)
-    const tokens = run.hasTokens ? run.tokens[i]! : 1
-    if (tokens > 0) addMeasure(slice, ITL, Math.round(gap / tokens), tokens)
+    const endUs = (startMs + SLICE_MS) * 1000
+    let to = from + 1
+    // Mostly a run lies in one slice, and nothing has to be looked at.
+    if (run.startedAtUs + run.lastUs < endUs) to = chunks
+    else while (to < chunks && atUs + gapsUs[to]! < endUs) atUs += gapsUs[to++]!
+    addMeasures(slice, CHUNK_GAP, gapsUs, null, from, to)
+    addMeasures(slice, ITL, gapsUs, run.hasTokens ? run.tokens : null, from, to)
+    from = to
   }
   if (run.end) foldEnd(run, sliceAt(sliceStart(run.startedAtUs + run.end.duration_us)))
 }

@@ -1,6 +1,7 @@
 import type { Aggregate, Slice } from '../../../schemas/records.ts'
 import {
   addValue,
+  addValues,
   createDistribution,
   type Distribution,
   distributionResult,
@@ -62,6 +63,20 @@ export function addMeasure(
   times: number,
 ): void {
   addValue(distributionOf(target, measure.id), value, times)
+}
+
+/** Counts values[from, to) of a measure, if any; `weights` as for addValues. */
+export function addMeasures(
+  target: SeriesAggregate,
+  measure: Measure,
+  values: Int32Array,
+  weights: Int32Array | null,
+  from: number,
+  to: number,
+): void {
+  const distribution = target.metrics[measure.id] ?? createDistribution()
+  addValues(distribution, values, weights, from, to)
+  if (distribution.count > 0) target.metrics[measure.id] = distribution
 }
 
 /** Counts `times` errors of a class. */
