@@ -28,7 +28,7 @@ interface Run {
 }
 
 /** What is wrong, in words; nothing when all is well. */
-export async function faultsFound(run: Run): Promise<readonly string[]> {
+export function faultsFound(run: Run): readonly string[] {
   const aggregates = read<Aggregate>(run, AGGREGATES)
   const events = read<TriggerEvent>(run, TRIGGER_EVENTS)
   const countRepeats = (repeats: number) => {
@@ -41,7 +41,8 @@ export async function faultsFound(run: Run): Promise<readonly string[]> {
     ...triggerFaults(events),
     ...ruleFaults(aggregates, events),
     ...otlpFaults(run.sinks.received, aggregates, countRepeats),
-    ...(await lakeFaults(run.sinks.files, (topic) => placed(run, topic))),
+    ...run.sinks.otherRows,
+    ...lakeFaults(run.sinks.files, (topic) => placed(run, topic)),
   ]
 }
 

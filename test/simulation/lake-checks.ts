@@ -1,10 +1,9 @@
-/** Whether the lake holds each record once, as DuckDB reads it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+/** Whether the lake holds each record once, by the rows that its files were put with. */
 import type { Aggregate, TokenEvents, TriggerEvent } from '../../schemas/records.ts'
 import { AGGREGATES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
+import type { LakeFile } from '../../services/exporter/lake-range.ts'
+import type { Cell } from '../../services/formats/column.ts'
+import { datasetNamed } from '../../services/formats/datasets.ts'
 import { windowKey } from '../pipeline/oracle.ts'
 
 /** A record of a topic, and where it lies. */
@@ -20,8 +19,8 @@ export interface Placed {
 interface Dataset {
   readonly topic: string
   readonly name: string
-  /** What a row is called, in SQL. */
-  readonly sql: string
+  /** What a row is called, by its cells. */
+  readonly rowId: (cell: (column: string) => Cell) => string
   /** What the row of a record is called; null for a record that has none. */
   readonly idOf: (value: never) => string | null
 }
@@ -30,60 +29,49 @@ const DATASETS: readonly Dataset[] = [
   {
     topic: TOKEN_EVENTS,
     name: 'requests',
-    sql: 'request_id',
+    rowId: (cell) => `${cell('request_id')}`,
     idOf: ({ request_id, end }: TokenEvents) => end && request_id,
   },
   {
     topic: AGGREGATES,
     name: 'aggregates',
-    sql: "concat(series, ' ', size_s, ' ', epoch_ms(window_start), ' ', revision, ' ', requests)",
+    rowId: (cell) =>
+      [
+        cell('series'),
+        cell('size_s'),
+        (cell('window_start') as number) / 1000,
+        cell('revision'),
+        cell('requests'),
+      ].join(' '),
     idOf: (value: Aggregate) => `${windowKey(value)} ${value.revision} ${value.requests}`,
   },
   {
     topic: TRIGGER_EVENTS,
     name: 'trigger_events',
-    sql: "concat(trigger_id, ' ', state)",
+    rowId: (cell) => `${cell('trigger_id')} ${cell('state')}`,
     idOf: (value: TriggerEvent) => `${value.trigger_id} ${value.state}`,
   },
 ]
 
-let opened: Promise<DuckDBConnection> | null = null
-
 /** What the files lack of the records that are due, hold twice, or should not hold. */
-export async function lakeFaults(
-  files: ReadonlyMap<string, Uint8Array>,
+export function lakeFaults(
+  files: ReadonlyMap<string, LakeFile>,
   read: (topic: string) => readonly Placed[],
-): Promise<readonly string[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'lens-simulated-lake-'))
-  try {
-    const found: string[] = []
-    for (const dataset of DATASETS) {
-      const paths: string[] = []
-      for (const [path, bytes] of files) {
-        if (!path.startsWith(`${dataset.name}/`)) continue
-        paths.push(join(folder, path.replaceAll('/', ' ')))
-        writeFileSync(paths.at(-1)!, bytes)
-      }
-      found.push(...compare(dataset, await rowsOf(dataset, paths), read(dataset.topic)))
-    }
-    return found
-  } finally {
-    rmSync(folder, { recursive: true })
-  }
+): readonly string[] {
+  return DATASETS.flatMap((dataset) => {
+    const own = [...files.values()].filter((file) => file.dataset === dataset.name)
+    return compare(dataset, rowsOf(dataset, own), read(dataset.topic))
+  })
 }
 
 /** By `dataset partition offset`, what the row is called: several when there are several rows. */
-async function rowsOf({ name, sql }: Dataset, paths: readonly string[]) {
+function rowsOf({ name, rowId }: Dataset, files: readonly LakeFile[]): Map<string, string[]> {
+  const columns = datasetNamed(name).columns.map((column) => column.name)
   const rows = new Map<string, string[]>()
-  if (paths.length === 0) return rows
-  // It would keep what it has read of every seed: 12 GiB after a thousand of them.
-  const options = { threads: '1', enable_external_file_cache: 'false' }
-  opened ??= DuckDBInstance.create(':memory:', options).then((lake) => lake.connect())
-  const list = paths.map((path) => `'${path}'`).join()
-  const query = `SELECT kafka_partition, kafka_offset, ${sql} FROM read_parquet([${list}])`
-  for (const [partition, offset, id] of (await (await opened).runAndReadAll(query)).getRows()) {
-    const key = `${name} ${partition} ${offset}`
-    rows.set(key, [...(rows.get(key) ?? []), String(id)])
+  for (const cells of files.flatMap((file) => file.rows)) {
+    const cell = (column: string) => cells[columns.indexOf(column)]!
+    const key = `${name} ${cell('kafka_partition')} ${cell('kafka_offset')}`
+    rows.set(key, [...(rows.get(key) ?? []), rowId(cell)])
   }
   return rows
 }

@@ -6,6 +6,7 @@ import { runStage, type Stage, type StageParts } from '../../services/bus/run.ts
 import { exporterConfig } from '../../services/exporter/config.ts'
 import { createEffectHandler } from '../../services/exporter/effects.ts'
 import { lakeStage, otlpStage } from '../../services/exporter/stage.ts'
+import type { ObjectStore } from '../../services/exporter/store.ts'
 import { statisticsOptions } from '../../services/statistics/config.ts'
 import { statisticsStage } from '../../services/statistics/stage.ts'
 import { triggersOptions } from '../../services/triggers/config.ts'
@@ -71,17 +72,23 @@ function startStage(
       const config = loadConfig(triggersOptions, { env: {}, argv: ['--rules', RULES] })
       return runStage(triggersStage(config, health), parts)
     }
-    case 'lake':
-      return runStage(lakeStage(exporterConfig.parse(lake), sinks.store(actor), health), parts)
+    case 'lake': {
+      const spec = lakeStage(exporterConfig.parse(lake), NO_STORE, health)
+      return runStage({ ...spec, carryOut: (file) => sinks.put(actor, file) }, parts)
+    }
     case 'otlp': {
-      const store = sinks.store(actor)
       const config = exporterConfig.parse({ otlpEndpoint: 'http://of.the.simulation' })
-      const spec = otlpStage(config, store, health, {}, () => {})!
+      const spec = otlpStage(config, NO_STORE, health, {}, () => {})!
       // The sender's own port: what lies behind it is HTTP, with timers that no seed decides.
-      const carryOut = createEffectHandler(store, sinks.sender(actor))
+      const carryOut = createEffectHandler(NO_STORE, sinks.sender(actor))
       return runStage({ ...spec, carryOut }, parts)
     }
   }
+}
+
+const NO_STORE: ObjectStore = {
+  describe: 'none: files are kept as their rows',
+  put: () => Promise.reject(new Error('nothing is put as bytes')),
 }
 
 /** A process that has not been started. Its clock is off by so much, whatever it is called. */

@@ -1,16 +1,21 @@
-/** The lake's store and the OTLP endpoint of the simulation: each request is a step. */
-
+/**
+ * The lake's store and the OTLP endpoint of the simulation: each request is a step. A file is kept
+ * as the rows that it was made of; that these make the same bytes is shown elsewhere.
+ */
+import { createHash } from 'node:crypto'
 import { LensError } from '../../services/core/errors.ts'
+import type { LakeFile } from '../../services/exporter/lake-range.ts'
 import type { OtlpSender } from '../../services/exporter/otlp-sender.ts'
-import type { ObjectStore } from '../../services/exporter/store.ts'
 import type { Faults } from './sim-group.ts'
 import type { Actor, World } from './world.ts'
 
 export interface SimSinks {
-  store(actor: Actor): ObjectStore
+  put(actor: Actor, file: LakeFile): Promise<void>
   sender(actor: Actor): OtlpSender
   /** The lake as it is now, by path. */
-  readonly files: ReadonlyMap<string, Uint8Array>
+  readonly files: ReadonlyMap<string, LakeFile>
+  /** Files that were put again, with other rows than before: each is a fault. */
+  readonly otherRows: readonly string[]
   /** Bodies of the OTLP requests in the order in which they arrived. */
   readonly received: readonly Uint8Array[]
 }
@@ -28,7 +33,8 @@ const LATE_MAX_MS = 60_000
 /** An empty lake, and an endpoint that has received nothing. */
 export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
   const outside: Actor = { name: 'sinks', state: 'running' }
-  const files = new Map<string, Uint8Array>()
+  const files = new Map<string, LakeFile>()
+  const otherRows: string[] = []
   const received: Uint8Array[] = []
 
   function request(actor: Actor, label: string, land: () => void, fault: () => LensError) {
@@ -52,18 +58,21 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
 
   return {
     files,
+    otherRows,
     received,
-    store: (actor) => ({
-      describe: 'the lake of the simulation',
-      put(path, bytes) {
-        const land = () => {
-          if (files.has(path)) seen('overwritten')
-          files.set(path, bytes)
-        }
-        const away = () => new LensError('store_unavailable', 'no answer', { retryable: true })
-        return request(actor, `put ${path} ${bytes.length}`, land, away)
-      },
-    }),
+    put(actor, file) {
+      const { path, rows } = file
+      const own = digest(file)
+      const land = () => {
+        const before = files.get(path)
+        if (before) seen('overwritten')
+        if (before && digest(before) !== own)
+          otherRows.push(`lake: ${path} was put with other rows`)
+        files.set(path, file)
+      }
+      const away = () => new LensError('store_unavailable', 'no answer', { retryable: true })
+      return request(actor, `put ${path} ${rows.length} ${own}`, land, away)
+    },
     sender: (actor) => ({
       send(body, points) {
         const land = () => void received.push(body)
@@ -73,6 +82,10 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
       stats: NO_STATS,
     }),
   }
+}
+
+function digest({ rows }: LakeFile): string {
+  return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 16)
 }
 
 const NO_STATS: OtlpSender['stats'] = {

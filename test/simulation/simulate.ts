@@ -189,7 +189,7 @@ export async function simulate(
   }
   const checked = { records, poisoned, bus, sinks, codec, health, seen, partitions: PARTITIONS }
   const times = { endMs: world.nowMs(), finalMs: world.nowMs() - 30_000 }
-  const found = await faultsFound({ ...checked, ...times, rollMs: plan.rollS * 1000 })
+  const found = faultsFound({ ...checked, ...times, rollMs: plan.rollS * 1000 })
   return { seed, faults: found, hash: world.hash(), lines: world.lines(), seen }
 }
 
