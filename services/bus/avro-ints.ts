@@ -3,8 +3,8 @@ export interface IntTotals {
   /** Where the next one begins. */
   at: number
   sum: number
-  /** The least of them, or 0. */
-  least: number
+  /** Below 0 when any of them is. */
+  signs: number
 }
 
 /** Every byte of a word is an int of its own. */
@@ -26,20 +26,25 @@ export function readShortInts(
 ): number {
   const base = input.byteOffset
   const safe = input.length - 4
-  let { at, sum, least } = totals
+  let { at, sum, signs } = totals
   let i = start
   while (i < end && at <= safe) {
     const word = words.getInt32(base + at, true)
     // The highest bit of each byte that is the last of its int.
-    const ends = ~word & 0x80808080
+    const ends = ~word & ALL_END
     if (ends === ALL_END && i + 4 <= end) {
       // Four small ints: what counts of tokens mostly are.
-      for (let shift = 0; shift < 32; shift += 8) {
-        const value = zigzag((word >>> shift) & 0x7f)
-        into[i++] = value
-        sum += value
-        if (value < least) least = value
-      }
+      const a = zigzag(word & 0x7f)
+      const b = zigzag((word >>> 8) & 0x7f)
+      const c = zigzag((word >>> 16) & 0x7f)
+      const d = zigzag(word >>> 24)
+      into[i] = a
+      into[i + 1] = b
+      into[i + 2] = c
+      into[i + 3] = d
+      sum += a + b + c + d
+      signs |= a | b | c | d
+      i += 4
       at += 4
       continue
     }
@@ -51,11 +56,11 @@ export function readShortInts(
     at += (32 - Math.clz32(last)) >>> 3
     into[i++] = value
     sum += value
-    if (value < least) least = value
+    signs |= value
   }
   totals.at = at
   totals.sum = sum
-  totals.least = least
+  totals.signs = signs
   return i
 }
 

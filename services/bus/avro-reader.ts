@@ -22,10 +22,10 @@ export interface AvroReader {
   skipStringMap(): void
   /** Reads an array of ints into `into`, or into a larger copy of it, which is returned. */
   ints(into: Int32Array): Int32Array
-  /** Items and sum of the array that was read last, and the least of it; at most 0. */
+  /** Items and sum of the array that was read last; signs below 0 when any of it is. */
   itemCount(): number
   itemSum(): number
-  itemLeast(): number
+  itemSigns(): number
 }
 
 const INT_MAX = 2 ** 31 - 1
@@ -39,7 +39,7 @@ export function createAvroReader(): AvroReader {
   let at = 0
   let failed: DeadLetterReason | null = null
   let count = 0
-  const totals = { at: 0, sum: 0, least: 0 }
+  const totals = { at: 0, sum: 0, signs: 0 }
   // Where the block that is being read says that it ends; no array here holds another.
   let blockEnd = -1
 
@@ -142,7 +142,7 @@ export function createAvroReader(): AvroReader {
       let target = into
       count = 0
       totals.sum = 0
-      totals.least = 0
+      totals.signs = 0
       for (let items = block(); items > 0; items = block()) {
         const end = count + items
         if (end > target.length) target = grown(target, count, end * 2)
@@ -154,14 +154,14 @@ export function createAvroReader(): AvroReader {
           const value = int()
           target[count++] = value
           totals.sum += value
-          totals.least = Math.min(totals.least, value)
+          totals.signs |= value
         }
       }
       return target
     },
     itemCount: () => count,
     itemSum: () => totals.sum,
-    itemLeast: () => totals.least,
+    itemSigns: () => totals.signs,
   }
 }
 

@@ -26,7 +26,7 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
     elapsedUs: 0,
     lastUs: 0,
     chunks: 0,
-    least: 0,
+    signs: 0,
     gapsUs: new Int32Array(64),
     hasTokens: false,
     tokens: new Int32Array(64),
@@ -50,8 +50,8 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
   }
 }
 
-/** `least` is the least of all gaps and tokens, or 0. */
-type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] } & { least: number }
+/** `signs` is below 0 when a gap or a count of tokens is. */
+type MutableRun = { -readonly [K in keyof TokenRun]: TokenRun[K] } & { signs: number }
 
 const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
 const TOKEN_SOURCES = 3
@@ -84,11 +84,11 @@ function readRun(
   run.gapsUs = reader.ints(run.gapsUs)
   run.chunks = reader.itemCount()
   run.lastUs = run.elapsedUs + reader.itemSum()
-  run.least = reader.itemLeast()
+  run.signs = reader.itemSigns()
   run.tokens = reader.ints(run.tokens)
   const tokens = reader.itemCount()
   run.hasTokens = tokens > 0
-  run.least = Math.min(run.least, reader.itemLeast())
+  run.signs |= reader.itemSigns()
   const source = reader.long()
   run.end = reader.branch(2) === 1 ? readEnd(reader) : null
   const fault = reader.fault()
@@ -154,7 +154,7 @@ function fillRun(
   run.lastUs = gaps_us.reduce((sum, gap) => sum + gap, run.elapsedUs)
   run.hasTokens = tokens.length > 0
   run.tokens = Int32Array.from(tokens)
-  run.least = [...gaps_us, ...tokens].reduce((least, value) => Math.min(least, value), 0)
+  run.signs = [...gaps_us, ...tokens].some((value) => value < 0) ? -1 : 0
   run.end = record.end
   return null
 }
@@ -165,7 +165,7 @@ function labelsOf({ model, endpoint, region, tenant, provider, attributes }: Tok
 
 /** The limits within which a run can be counted. */
 function runFault(run: MutableRun): DeadLetterReason | null {
-  const least = Math.min(run.startedAtUs, run.firstChunk, run.elapsedUs, run.least)
+  const least = Math.min(run.startedAtUs, run.firstChunk, run.elapsedUs, run.signs)
   // The record that starts with chunk 0 starts at the send.
   const first = run.chunks === 0 || run.firstChunk > 0 || run.elapsedUs === 0
   const fits = run.lastUs <= VALUE_MAX && run.lastUs - run.elapsedUs <= RUN_SPAN_MAX_US
