@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startStack } from '../../infra/local/stack.ts'
-import { type Cluster, openCluster } from '../broker/cluster.ts'
+import { TOKEN_EVENTS } from '../../schemas/topics.ts'
+import { type Cluster, openCluster, removeGroups, removeTopics } from '../broker/cluster.ts'
 import { startService } from '../broker/processes.ts'
 import { startPeer } from './kafka-streams/peer.ts'
 import { type PrefillOptions, prefill } from './prefill.ts'
 
-export const STREAMS_TOPICS = ['bench.slices', 'bench.results']
+const STREAMS_TOPICS = ['bench.slices', 'bench.results']
 
 export interface Servers {
   readonly env: Readonly<Record<string, string>>
@@ -30,18 +31,12 @@ export async function startServers(log: (line: string) => void): Promise<Servers
   }
 }
 
-/** Topics made anew, and the raw one filled. */
+/** Our topics made anew, and the raw one filled. */
 export async function filledCluster(
   { env }: Servers,
   options: PrefillOptions,
 ): Promise<{ readonly cluster: Cluster; readonly chunks: number; readonly bytes: number }> {
   const cluster = await openCluster(env, options.partitions)
-  const existing = new Set(await cluster.admin.listTopics())
-  const old = STREAMS_TOPICS.filter((topic) => existing.has(topic))
-  if (old.length > 0) await cluster.admin.deleteTopics({ topics: old })
-  await cluster.admin.createTopics({
-    topics: STREAMS_TOPICS.map((topic) => ({ topic, numPartitions: options.partitions })),
-  })
   return { cluster, ...(await prefill(cluster, options)) }
 }
 
@@ -51,9 +46,7 @@ export async function startOurs(
   { admin }: Cluster,
   services: readonly string[],
 ): Promise<() => Promise<void>> {
-  const { groups } = await admin.listGroups()
-  const old = groups.map(({ groupId }) => groupId).filter((id) => id.startsWith('lens-'))
-  if (old.length > 0) await admin.deleteGroups(old)
+  await removeGroups(admin)
   const running = await Promise.all(services.map((name) => startService(name, env)))
   return async () => {
     for (const each of running) await each.end('SIGTERM')
@@ -65,10 +58,15 @@ let applications = 0
 /** Starts Kafka Streams as an application that has done nothing yet. */
 export async function startStreams(
   { env, folder }: Servers,
+  { admin }: Cluster,
   does: 'windowing' | 'both',
   threads: number,
   log: (line: string) => void,
 ): Promise<{ readonly group: string; readonly stop: () => Promise<void> }> {
+  await removeTopics(admin, STREAMS_TOPICS)
+  const numPartitions = (await admin.fetchTopicOffsets(TOKEN_EVENTS)).length
+  const topics = STREAMS_TOPICS.map((topic) => ({ topic, numPartitions }))
+  await admin.createTopics({ topics, waitForLeaders: false })
   const group = `bench-${process.pid}-${++applications}`
   const options = {
     ...{ brokers: env.KAFKA_BROKERS!, application: group, does, threads },

@@ -79,7 +79,7 @@ async function ours({ servers, cluster, total }: Around): Promise<number> {
 }
 
 async function streams({ servers, cluster, total, log }: Around): Promise<number> {
-  const { group, stop } = await startStreams(servers, 'windowing', 1, log)
+  const { group, stop } = await startStreams(servers, cluster, 'windowing', 1, log)
   const rate = await rateOf(cluster.admin, group, TOKEN_EVENTS, { total, ...MEASURED })
   await stop()
   return rate
@@ -117,7 +117,7 @@ export const both: Bench = {
         const names = { windowing: 'lens-windowing', statistics: 'lens-statistics' }
         rates.ours.push(await wholeRate(cluster, total, names, WINDOW_SLICES))
         await stopOurs()
-        const { group, stop } = await startStreams(servers, 'both', 2, log)
+        const { group, stop } = await startStreams(servers, cluster, 'both', 2, log)
         const same = { windowing: group, statistics: group }
         rates.streams.push(await wholeRate(cluster, total, same, 'bench.slices'))
         await stop()

@@ -29,7 +29,11 @@ export async function openCluster(
   const kafka = new Kafka({ brokers, clientId: 'lens-test', logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
-  await removeTopics(admin)
+  await removeTopics(
+    admin,
+    TOPICS.map((topic) => topic.name),
+  )
+  await removeGroups(admin)
   const bus = createKafkaBus({ brokers, clientId: 'lens-test', log: () => {} })
   const codec = await createCodec(createConfluentRegistry(env.SCHEMA_REGISTRY_URL!), Date.now)
   await createTopics(bus, { partitions, replication: 1 })
@@ -63,14 +67,19 @@ export async function openCluster(
   }
 }
 
-async function removeTopics(admin: Admin): Promise<void> {
-  const wanted = new Set(TOPICS.map((topic) => topic.name))
+/** Deletes topics, and waits until they are gone. */
+export async function removeTopics(admin: Admin, names: readonly string[]): Promise<void> {
+  const wanted = new Set(names)
   const there = (await admin.listTopics()).filter((name) => wanted.has(name))
   if (there.length > 0) await admin.deleteTopics({ topics: there })
-  const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
-  const ours = groups.filter((groupId) => groupId.startsWith('lens-'))
-  if (ours.length > 0) await admin.deleteGroups(ours)
   while ((await admin.listTopics()).some((name) => wanted.has(name))) {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
+}
+
+/** Deletes the groups of the services, none of which may have a member. */
+export async function removeGroups(admin: Admin): Promise<void> {
+  const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
+  const ours = groups.filter((groupId) => groupId.startsWith('lens-'))
+  if (ours.length > 0) await admin.deleteGroups(ours)
 }

@@ -194,7 +194,7 @@ class StreamsPeer {
     public void init(ProcessorContext<String, byte[]> context) {
       this.context = context;
       store = context.getStateStore("total");
-      context.schedule(Duration.ofSeconds(1), PunctuationType.WALL_CLOCK_TIME, at -> close());
+      context.schedule(Duration.ofSeconds(1), PunctuationType.WALL_CLOCK_TIME, at -> closeWindows());
     }
 
     public void process(Record<String, byte[]> record) {
@@ -205,7 +205,7 @@ class StreamsPeer {
       newestMs = Math.max(newestMs, startOf(record.key()));
     }
 
-    private void close() {
+    private void closeWindows() {
       long toMs = (newestMs - DISORDER_MS) / SLICE_MS * SLICE_MS;
       if (newestMs < 0 || toMs <= closedMs) return;
       long fromMs = closedMs < 0 ? toMs - SLICE_MS : closedMs;
