@@ -11,12 +11,8 @@ import {
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
-import {
-  createAggregate,
-  encodeSlice,
-  mergeAggregate,
-  type SeriesAggregate,
-} from '../core/windows/slice.ts'
+import { encodeSlice, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
+import type { AggregatePool } from './aggregate-pool.ts'
 
 export interface FoldPolicy {
   readonly groupings: readonly Grouping[]
@@ -33,7 +29,7 @@ export const DEFAULT_SERIES_MAX = 20_000
 export interface Fold {
   run(run: TokenRun): void
   sample(sample: ResourceSample): void
-  /** The records to publish, by partition of the slices topic, in a fixed order. */
+  /** The records to publish, by partition of the slices topic, in a fixed order; ends the range. */
   results(partitions: number): readonly (readonly SeriesSlices[])[]
   /** Slices that are held, of all series of the finest grouping: the memory of the range. */
   sliceCount(): number
@@ -49,7 +45,13 @@ export interface SeriesSlices {
 type Slices = Map<number, SeriesAggregate>
 
 /** An empty range. */
-export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
+export function createFold({ groupings, seriesMax }: FoldPolicy, shared: AggregatePool): Fold {
+  const taken: SeriesAggregate[] = []
+  const pool = () => {
+    const one = shared.take()
+    taken.push(one)
+    return one
+  }
   // Decoded labels are interned: one object, one series.
   const byLabels = new Map<Labels, Slices>()
   const samples: Table = new Map()
@@ -71,13 +73,18 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
 
   function merged(): Table {
     const table: Table = new Map()
-    const finest = mergeFinest(byLabels, groupings)
+    const finest = mergeFinest(byLabels, groupings, pool)
     for (const [labels, slices] of finest) {
+      // One row may have the slices themselves, which are looked at by no other set of labels.
+      let isGiven = false
       for (const grouping of groupings) {
-        addSlices(table, capped(grouping, requestSeries(grouping, labels)), slices)
+        const series = capped(grouping, requestSeries(grouping, labels))
+        if (isGiven || table.has(series.key)) addSlices(table, series, slices, pool)
+        else table.set(series.key, { series, slices })
+        isGiven ||= table.get(series.key)!.slices === slices
       }
     }
-    for (const { series, slices } of samples.values()) addSlices(table, series, slices)
+    for (const { series, slices } of samples.values()) addSlices(table, series, slices, pool)
     return table
   }
 
@@ -89,7 +96,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
         byLabels.set(run.labels, slices)
       }
       const before = slices.size
-      foldRun(run, at(slices))
+      foldRun(run, at(slices, pool))
       sliceCount += slices.size - before
     },
     sample(sample) {
@@ -100,7 +107,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
         const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
         const { slices } = rowOf(samples, series)
         const before = slices.size
-        foldSample(sample, at(slices))
+        foldSample(sample, at(slices, pool))
         sliceCount += slices.size - before
       }
     },
@@ -112,6 +119,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy): Fold {
         const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
         for (const part of partsOf(encoded)) into.push({ labels: series.labels, slices: part })
       }
+      shared.giveBack(taken)
       return byPartition
     },
     sliceCount: () => sliceCount,
@@ -141,11 +149,11 @@ function partsOf(slices: readonly Slice[]): Slice[][] {
 
 type Table = Map<string, { readonly series: Series; readonly slices: Slices }>
 
-function at(slices: Slices): SliceAt {
+function at(slices: Slices, pool: () => SeriesAggregate): SliceAt {
   return (startMs) => {
     let slice = slices.get(startMs)
     if (!slice) {
-      slice = createAggregate()
+      slice = pool()
       slices.set(startMs, slice)
     }
     return slice
@@ -161,8 +169,13 @@ function rowOf(table: Table, series: Series) {
   return row
 }
 
-function addSlices(table: Table, series: Series, slices: Slices): void {
-  const into = at(rowOf(table, series).slices)
+function addSlices(
+  table: Table,
+  series: Series,
+  slices: Slices,
+  pool: () => SeriesAggregate,
+): void {
+  const into = at(rowOf(table, series).slices, pool)
   for (const [startMs, slice] of slices) mergeAggregate(into(startMs), slice)
 }
 
@@ -170,13 +183,14 @@ function addSlices(table: Table, series: Series, slices: Slices): void {
 function mergeFinest(
   byLabels: ReadonlyMap<Labels, Slices>,
   groupings: readonly Grouping[],
+  pool: () => SeriesAggregate,
 ): readonly (readonly [Labels, Slices])[] {
   const finest = finestGrouping(groupings)
   const table = new Map<string, [Labels, Slices]>()
   for (const [labels, slices] of byLabels) {
     const { key } = requestSeries(finest, labels)
     const row = table.get(key)
-    if (row) for (const [startMs, slice] of slices) mergeAggregate(at(row[1])(startMs), slice)
+    if (row) for (const [startMs, slice] of slices) mergeAggregate(at(row[1], pool)(startMs), slice)
     else table.set(key, [labels, slices])
   }
   return [...table.values()]

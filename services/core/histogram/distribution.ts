@@ -3,6 +3,7 @@ import { bucketIndex, bucketMiddle, SCALE } from './bucket.ts'
 import {
   addExact,
   addProduct,
+  clearExact,
   createExactSum,
   type ExactSum,
   exactValue,
@@ -45,6 +46,17 @@ export function createDistribution(): Distribution {
     offset: 0,
     counts: NO_COUNTS,
   }
+}
+
+/** Makes it one of nothing again, with the room that it has. */
+export function clearDistribution(target: Distribution): void {
+  target.count = 0
+  target.zeroCount = 0
+  clearExact(target.sum)
+  clearExact(target.squares)
+  target.min = Number.POSITIVE_INFINITY
+  target.max = Number.NEGATIVE_INFINITY
+  target.counts.fill(0)
 }
 
 /** Counts an integer 0 <= value <= VALUE_MAX, `times` >= 1 times. */
@@ -116,8 +128,12 @@ function addSums(target: Distribution, count: number, sum: number, squares: numb
 }
 
 function addToBucket(target: Distribution, index: number, times: number): void {
-  if (index < target.offset || index >= target.offset + target.counts.length) {
-    cover(target, index, index + 1)
+  const { offset, counts } = target
+  if (index < offset || index >= offset + counts.length) {
+    // Half as much again on that side: values come one by one, and each move is a copy.
+    const spare = Math.max(GROWTH, counts.length >> 1)
+    if (index < offset) cover(target, index - spare, index + 1)
+    else cover(target, index, index + spare)
   }
   target.counts[index - target.offset]! += times
 }
@@ -207,9 +223,16 @@ export function distributionResult(source: Distribution, unitShift: number): Dis
       scale: SCALE,
       zero_count: source.zeroCount,
       offset: first === end ? 0 : source.offset + first - unitShift * 2 ** SCALE,
-      counts: Array.from(source.counts.subarray(first, end)),
+      counts: countsOf(source, first, end),
     },
   }
+}
+
+/** A loop: Array.from asks an iterator for each. */
+function countsOf({ counts }: Distribution, first: number, end: number): number[] {
+  const own = new Array<number>(end - first)
+  for (let i = first; i < end; i++) own[i - first] = counts[i]!
+  return own
 }
 
 /** The record that carries a distribution between stages. */
@@ -226,7 +249,7 @@ export function encodeDistribution(id: number, source: Distribution): SliceMetri
     min: source.min,
     max: source.max,
     offset: first === end ? 0 : source.offset + first,
-    counts: Array.from(source.counts.subarray(first, end)),
+    counts: countsOf(source, first, end),
   }
 }
 

@@ -16,6 +16,12 @@ export function createExactSum(): ExactSum {
   return { high: 0, low: 0 }
 }
 
+/** Makes it zero. */
+export function clearExact(sum: ExactSum): void {
+  sum.high = 0
+  sum.low = 0
+}
+
 /** Adds an integer-valued double, |value| < 2^104; negative values too. */
 export function addExact(sum: ExactSum, value: number): void {
   if (value >= 0 && value < LIMB) {

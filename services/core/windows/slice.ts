@@ -2,6 +2,7 @@ import type { Aggregate, Slice } from '../../../schemas/records.ts'
 import {
   addValue,
   addValues,
+  clearDistribution,
   createDistribution,
   type Distribution,
   distributionResult,
@@ -35,24 +36,31 @@ export interface SeriesAggregate {
   chunks: number
   inputTokens: number
   outputTokens: number
-  /** By measure id; null until something was measured. */
+  /** By measure id; null or empty until something was measured. */
   readonly metrics: (Distribution | null)[]
   readonly gauges: Map<string, GaugeSum>
+}
+
+function createCounts() {
+  return { requests: 0, errors: 0, cancelled: 0, chunks: 0, inputTokens: 0, outputTokens: 0 }
 }
 
 /** An aggregate of nothing. */
 export function createAggregate(): SeriesAggregate {
   return {
-    requests: 0,
-    errors: 0,
-    cancelled: 0,
+    ...createCounts(),
     errorsByType: new Map(),
-    chunks: 0,
-    inputTokens: 0,
-    outputTokens: 0,
     metrics: MEASURES.map(() => null),
     gauges: new Map(),
   }
+}
+
+/** Makes it one of nothing again, with the room that it has. */
+export function clearAggregate(target: SeriesAggregate): void {
+  Object.assign(target, createCounts())
+  target.errorsByType.clear()
+  for (const distribution of target.metrics) if (distribution) clearDistribution(distribution)
+  target.gauges.clear()
 }
 
 /** Counts a value of a measure `times` times. */
@@ -116,7 +124,8 @@ export function mergeAggregate(target: SeriesAggregate, other: SeriesAggregate):
   for (const [type, times] of other.errorsByType) addErrors(target, type, times)
   for (let id = 0; id < other.metrics.length; id++) {
     const distribution = other.metrics[id]
-    if (distribution) mergeDistribution(distributionOf(target, id), distribution)
+    if (distribution && distribution.count > 0)
+      mergeDistribution(distributionOf(target, id), distribution)
   }
   for (const [name, gauge] of other.gauges) mergeGauge(gaugeOf(target, name), gauge)
 }
@@ -152,7 +161,7 @@ export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
     input_tokens: source.inputTokens,
     output_tokens: source.outputTokens,
     metrics: source.metrics.flatMap((distribution, id) =>
-      distribution ? [encodeDistribution(id, distribution)] : [],
+      distribution && distribution.count > 0 ? [encodeDistribution(id, distribution)] : [],
     ),
     gauges: [...source.gauges].sort(byName).map(([name, gauge]) => encodeGauge(name, gauge)),
   }
@@ -203,7 +212,9 @@ export function aggregateResult(window: WindowResult, source: SeriesAggregate): 
     metrics: Object.fromEntries(
       MEASURES.flatMap(({ id, name, unitShift }) => {
         const distribution = source.metrics[id]
-        return distribution ? [[name, distributionResult(distribution, unitShift)]] : []
+        return distribution && distribution.count > 0
+          ? [[name, distributionResult(distribution, unitShift)]]
+          : []
       }),
     ),
     gauges: Object.fromEntries(

@@ -6,6 +6,7 @@ import {
   RESOURCE_SAMPLES,
   TOKEN_EVENTS,
   TOPICS,
+  WINDOW_SLICES,
 } from '../../../schemas/topics.ts'
 import { type Codec, createCodec, readSchemas } from '../../../services/bus/codec.ts'
 import { NOT_UNPACKED } from '../../../services/bus/port.ts'
@@ -33,6 +34,32 @@ describe('bus/codec', () => {
       })
       fc.assert(property, { numRuns: 50 })
     }
+  })
+
+  it('writes the bytes that avsc writes, for every topic', () => {
+    for (const { name, schema } of TOPICS) {
+      const { json, type } = schemaNamed(schema)
+      const property = fc.property(valuesOf(json), (value) => {
+        const bare = codec.encode(name, value as object).subarray(5)
+        expect(Buffer.compare(bare, type.toBuffer(value))).to.equal(0)
+      })
+      fc.assert(property, { numRuns: 100 })
+    }
+  })
+
+  it('refuses a value that does not fit its schema', () => {
+    const good = { source_topic: 't', source_partition: 0, from: 0, to: 1, series: {}, slices: [] }
+    const closing = {
+      ...{ series_count: 0, records: 0, dead_letters: 0, watermark: -1, event_watermark: -1 },
+      ...{ complete_ms: 2 ** 52, source_partitions: 1, on_behalf: false },
+    }
+    const write = (more: object) => codec.encode(WINDOW_SLICES, { ...good, closing, ...more })
+    write({})
+    for (const from of [0.5, Number.NaN, 2 ** 53, '1', undefined, null]) {
+      expect(() => write({ from }), String(from)).to.throw('is no long')
+    }
+    expect(() => write({ source_topic: null })).to.throw('is no string')
+    expect(() => write({ closing: { ...closing, on_behalf: 0 } })).to.throw('is no boolean')
   })
 
   it('writes a zero byte, the schema id in four bytes and the bare record', () => {
