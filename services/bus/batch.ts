@@ -43,8 +43,9 @@ export function* decodeAll(
   bad: BadRecord[],
 ): Iterable<Decoded> {
   for (const record of records) {
-    const result = decode(record.value, record.appendMs)
+    const { offset, appendMs } = record
+    const result = decode(record.value, appendMs)
     if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
-    yield { offset: record.offset, appendMs: record.appendMs, ...result }
+    yield { offset, appendMs, value: result.value, bad: result.bad }
   }
 }

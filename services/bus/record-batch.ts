@@ -107,6 +107,8 @@ async function unpack({ bytes, attributes }: Head): Promise<Buffer> {
 function readRecords(plain: Buffer, head: Head): Message[] {
   const { firstOffset, firstMs, maxMs, attributes, count } = head
   const isAppendTime = (attributes & APPEND_TIME) !== 0
+  const appended = String(maxMs)
+  const common = commonOf(head)
   let at = 0
 
   /** A zigzag varint; exact up to 2^53. */
@@ -140,21 +142,22 @@ function readRecords(plain: Buffer, head: Head): Message[] {
     const key = bytes()
     const value = bytes()
     at = end
-    return { ...messageAt(offset, isAppendTime ? maxMs : firstMs + timeDelta, head), key, value }
+    const timestamp = isAppendTime ? appended : String(firstMs + timeDelta)
+    const { isControlRecord, batchContext } = common
+    return { offset: String(offset), timestamp, key, value, isControlRecord, batchContext }
   })
 }
 
 /** At the batch's last offset, so that whoever has read it has passed over all of them. */
 function standIn(head: Head): Message {
   const { firstOffset, lastOffset, maxMs } = head
-  const message = messageAt(lastOffset, maxMs, head)
-  return { ...message, key: null, value: NOT_UNPACKED, batchFrom: firstOffset }
+  const place = { offset: String(lastOffset), timestamp: String(maxMs), batchFrom: firstOffset }
+  return { ...place, key: null, value: NOT_UNPACKED, ...commonOf(head) }
 }
 
-function messageAt(offset: number, ms: number, { attributes, producerId }: Head) {
+/** What all records of a batch have in common. */
+function commonOf({ attributes, producerId }: Head) {
   return {
-    offset: String(offset),
-    timestamp: String(ms),
     isControlRecord: (attributes & CONTROL) !== 0,
     batchContext: { producerId, inTransaction: (attributes & TRANSACTIONAL) !== 0 },
   }
