@@ -5,9 +5,6 @@ import type { Admin } from 'kafkajs'
 const LOOK_MS = 50
 const DEADLINE_MS = 600_000
 
-/** Committing records of transactions take offsets that nobody commits. */
-const MARKERS_MAX = 16
-
 /** Records of a topic that the group has committed. */
 export async function committed(admin: Admin, group: string, topic: string): Promise<number> {
   const [row] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
@@ -40,12 +37,16 @@ export async function rateOf(
   return ((last.records - first.records) / (last.atMs - first.atMs)) * 1000
 }
 
-/** Resolves when the group has committed what is in the topic now. */
-export async function caughtUp(admin: Admin, group: string, topic: string): Promise<void> {
+/** Resolves when the group has committed what is in the topic now, up to so many records. */
+export async function caughtUp(
+  admin: Admin,
+  group: string,
+  topic: string,
+  slack: number,
+): Promise<void> {
   const ends = await admin.fetchTopicOffsets(topic)
   const end = ends.reduce((sum, { high }) => sum + Number(high), 0)
-  const isThere = async () =>
-    (await committed(admin, group, topic)) >= end - MARKERS_MAX * ends.length ? true : null
+  const isThere = async () => ((await committed(admin, group, topic)) >= end - slack ? true : null)
   await waitFor(isThere, `${group} catches up with ${topic}`)
 }
 

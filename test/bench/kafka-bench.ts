@@ -9,7 +9,8 @@ import { startService } from '../broker/processes.ts'
 import { startPeer } from './kafka-streams/peer.ts'
 import { type PrefillOptions, prefill } from './prefill.ts'
 
-const STREAMS_TOPICS = ['bench.slices', 'bench.results']
+export const STREAMS_SLICES = 'bench.slices'
+const STREAMS_TOPICS = [STREAMS_SLICES, 'bench.results']
 
 export interface Servers {
   readonly env: Readonly<Record<string, string>>
