@@ -1,7 +1,7 @@
 import type { Aggregate, Slice } from '../../../schemas/records.ts'
+import { addValues } from '../histogram/add-values.ts'
 import {
   addValue,
-  addValues,
   clearDistribution,
   createDistribution,
   type Distribution,

@@ -1,9 +1,9 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { addValues } from '../../../../services/core/histogram/add-values.ts'
 import { bucketIndex } from '../../../../services/core/histogram/bucket.ts'
 import {
   addValue,
-  addValues,
   createDistribution,
   distributionResult,
   encodeDistribution,
