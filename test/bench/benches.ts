@@ -24,6 +24,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'one process of windowing, beside one of Kafka Streams on the same topic',
     load: () => import('./windowing.ts').then(({ windowing }) => windowing),
   },
+  shapes: {
+    about: 'the same with other sizes of records and numbers of series',
+    load: () => import('./windowing.ts').then(({ shapes }) => shapes),
+  },
   both: {
     about: 'windowing and statistics, beside Kafka Streams that does both',
     load: () => import('./windowing.ts').then(({ both }) => both),

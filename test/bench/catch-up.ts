@@ -6,35 +6,24 @@ const LOOK_MS = 50
 const DEADLINE_MS = 600_000
 
 /** Records of a topic that the group has committed. */
-export async function committed(admin: Admin, group: string, topic: string): Promise<number> {
+async function committed(admin: Admin, group: string, topic: string): Promise<number> {
   const [row] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
   const offsets = row?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
   return offsets.reduce((sum, offset) => sum + offset, 0)
 }
 
-/**
- * Records a second from the first look at which the group had committed `from` of `total` to the
- * first at which it had committed `to`, shares of 1: neither its start nor its end counts.
- */
-export async function rateOf(
+/** The first look at which the group had committed so many records of the topic. */
+export async function reached(
   admin: Admin,
   group: string,
   topic: string,
-  { total, from, to }: { readonly total: number; readonly from: number; readonly to: number },
-): Promise<number> {
-  const reach = async (share: number) => {
-    const done = await waitFor(
-      async () => {
-        const records = await committed(admin, group, topic)
-        return records >= total * share ? records : null
-      },
-      `${group} commits ${share * 100} % of ${topic}`,
-    )
-    return { records: done, atMs: performance.now() }
-  }
-  const first = await reach(from)
-  const last = await reach(to)
-  return ((last.records - first.records) / (last.atMs - first.atMs)) * 1000
+  records: number,
+): Promise<{ readonly records: number; readonly atMs: number }> {
+  const done = await waitFor(async () => {
+    const now = await committed(admin, group, topic)
+    return now >= records ? now : null
+  }, `${group} commits ${records} of ${topic}`)
+  return { records: done, atMs: performance.now() }
 }
 
 /** Resolves when the group has committed what is in the topic now, up to so many records. */

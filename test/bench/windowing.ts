@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
 import { TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { Cluster } from '../broker/cluster.ts'
-import { caughtUp, rateOf } from './catch-up.ts'
-import type { Bench, Figure } from './figure.ts'
+import { caughtUp, reached } from './catch-up.ts'
+import type { Bench, BenchSurroundings, Figure } from './figure.ts'
 import {
   filledCluster,
   type Servers,
@@ -20,11 +21,13 @@ interface Case {
   readonly targets?: { readonly value: number; readonly ratio: number }
 }
 
-const CASES: readonly Case[] = [
+const TARGETS: readonly Case[] = [
   { chunksPerRecord: 1, series: 1_000, chunks: 3e6, targets: { value: 400_000, ratio: 1.5 } },
+  { chunksPerRecord: 50, series: 1_000, chunks: 80e6, targets: { value: 15e6, ratio: 5 } },
+]
+const SHAPES: readonly Case[] = [
   { chunksPerRecord: 16, series: 1_000, chunks: 40e6 },
   { chunksPerRecord: 50, series: 40, chunks: 80e6 },
-  { chunksPerRecord: 50, series: 1_000, chunks: 80e6, targets: { value: 15e6, ratio: 5 } },
   { chunksPerRecord: 50, series: 20_000, chunks: 80e6 },
   { chunksPerRecord: 200, series: 1_000, chunks: 120e6 },
 ]
@@ -44,51 +47,71 @@ interface Around {
 }
 
 /** One process of each on the same topic and broker, both exactly once. */
-export const windowing: Bench = {
-  async *run({ seed, runs, share, log }) {
-    const servers = await startServers(log)
-    try {
-      for (const each of CASES) {
-        const { rates, chunksPerRecord } = await measure(each)
-        yield* figuresOf(each, rates, chunksPerRecord)
-      }
-    } finally {
-      await servers.stop()
-    }
+export const windowing: Bench = benchOf(TARGETS)
 
-    async function measure({ chunksPerRecord, series, chunks }: Case) {
-      const total = Math.ceil((chunks * share) / chunksPerRecord)
-      const size = { seed, records: total, chunksPerRecord, series, partitions: PARTITIONS }
-      const { cluster, chunks: made, bytes } = await filledCluster(servers, size)
-      log(`${total} records of ${chunksPerRecord}, ${series} series: ${Math.round(bytes / 1e6)} MB`)
-      const around = { servers, cluster, total, log }
-      const rates = { ours: [] as number[], streams: [] as number[] }
-      for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
-        rates.ours.push(await ours(around))
-        rates.streams.push(await streams(around))
-        log(
-          `records/s: ours ${Math.round(rates.ours.at(-1)!)}, ${Math.round(rates.streams.at(-1)!)}`,
-        )
+/** The same with other sizes of records and numbers of series. */
+export const shapes: Bench = benchOf(SHAPES)
+
+function benchOf(cases: readonly Case[]): Bench {
+  return {
+    async *run(around) {
+      const servers = await startServers(around.log)
+      try {
+        for (const each of cases) yield* figuresOf(each, await measure(each, servers, around))
+      } finally {
+        await servers.stop()
       }
-      await checkTotals(around, made)
-      await cluster.close()
-      return { rates, chunksPerRecord: made / total }
-    }
-  },
+    },
+  }
+}
+
+/** Tokens a second of both sides. */
+async function measure(
+  { chunksPerRecord, series, chunks }: Case,
+  servers: Servers,
+  { seed, runs, share, log }: BenchSurroundings,
+): Promise<Rates> {
+  const total = Math.ceil((chunks * share) / chunksPerRecord)
+  const size = { seed, records: total, chunksPerRecord, series, partitions: PARTITIONS }
+  const { cluster, chunks: made, bytes } = await filledCluster(servers, size)
+  log(`${total} records of ${chunksPerRecord}, ${series} series: ${Math.round(bytes / 1e6)} MB`)
+  const around = { servers, cluster, total, log }
+  const tokens = (records: number) => (records * made) / total
+  const rates = { ours: [] as number[], streams: [] as number[] }
+  for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
+    rates.ours.push(tokens(await ours(around)))
+    rates.streams.push(tokens(await streams(around)))
+    logRates(rates, log)
+  }
+  await checkTotals(around, made)
+  await cluster.close()
+  return rates
+}
+
+function logRates({ ours, streams }: Rates, log: (line: string) => void): void {
+  const millions = (rates: readonly number[]) => (rates.at(-1)! / 1e6).toFixed(2)
+  log(`M tokens/s: ours ${millions(ours)}, Kafka Streams ${millions(streams)}`)
 }
 
 async function ours({ servers, cluster, total }: Around): Promise<number> {
   const stop = await startOurs(servers, cluster, ['windowing'])
-  const rate = await rateOf(cluster.admin, 'lens-windowing', TOKEN_EVENTS, { total, ...MEASURED })
+  const rate = await rateOf(cluster.admin, 'lens-windowing', total)
   await stop()
   return rate
 }
 
 async function streams({ servers, cluster, total, log }: Around): Promise<number> {
   const { group, stop } = await startStreams(servers, cluster, 'windowing', 1, log)
-  const rate = await rateOf(cluster.admin, group, TOKEN_EVENTS, { total, ...MEASURED })
+  const rate = await rateOf(cluster.admin, group, total)
   await stop()
   return rate
+}
+
+/** Records a second in the measured part of the topic. */
+async function rateOf(admin: Admin, group: string, total: number): Promise<number> {
+  const first = await reached(admin, group, TOKEN_EVENTS, total * MEASURED.from)
+  const last = await reached(admin, group, TOKEN_EVENTS, total * MEASURED.to)
+  return ((last.records - first.records) / (last.atMs - first.atMs)) * 1000
 }
 
 /** Runs both to the end once: each must have counted every chunk. */
@@ -107,18 +130,17 @@ async function checkTotals({ servers, cluster, log }: Around, chunks: number): P
 
 type Rates = Readonly<Record<'ours' | 'streams', readonly number[]>>
 
-function* figuresOf({ series, targets, chunksPerRecord }: Case, rates: Rates, chunks: number) {
-  const times = (values: readonly number[]) => values.map((value) => value * chunks)
+function* figuresOf({ series, targets, chunksPerRecord }: Case, rates: Rates): Iterable<Figure> {
   const figure: Figure = {
     what: `windowing, ${chunksPerRecord} chunks a record, ${series} series`,
     unit: 'tokens/s',
-    values: times(rates.ours),
-    peer: { name: 'Kafka Streams', values: times(rates.streams) },
+    values: rates.ours,
+    peer: { name: 'Kafka Streams', values: rates.streams },
   }
   if (!targets) yield figure
   else {
-    yield { ...figure, target: { of: 'value', is: 'at least', bound: targets.value } } as Figure
-    yield { ...figure, target: { of: 'ratio', is: 'at least', bound: targets.ratio } } as Figure
+    yield { ...figure, target: { of: 'value', is: 'at least', bound: targets.value } }
+    yield { ...figure, target: { of: 'ratio', is: 'at least', bound: targets.ratio } }
   }
 }
 
@@ -131,27 +153,25 @@ export const both: Bench = {
       const total = Math.ceil((chunks * share) / chunksPerRecord)
       const size = { seed, records: total, chunksPerRecord, series, partitions: PARTITIONS }
       const { cluster, chunks: made } = await filledCluster(servers, size)
+      const tokens = (records: number) => (records * made) / total
       const rates = { ours: [] as number[], streams: [] as number[] }
       for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
         const stopOurs = await startOurs(servers, cluster, ['windowing', 'statistics'])
         const names = { windowing: 'lens-windowing', statistics: 'lens-statistics' }
-        rates.ours.push(await wholeRate(cluster, total, names, WINDOW_SLICES))
+        rates.ours.push(tokens(await wholeRate(cluster, total, names, WINDOW_SLICES)))
         await stopOurs()
         const { group, stop } = await startStreams(servers, cluster, 'both', 2, log)
         const same = { windowing: group, statistics: group }
-        rates.streams.push(await wholeRate(cluster, total, same, STREAMS_SLICES))
+        rates.streams.push(tokens(await wholeRate(cluster, total, same, STREAMS_SLICES)))
         await stop()
-        log(
-          `records/s: ours ${Math.round(rates.ours.at(-1)!)}, ${Math.round(rates.streams.at(-1)!)}`,
-        )
+        logRates(rates, log)
       }
       await cluster.close()
-      const tokens = (values: readonly number[]) => values.map((value) => (value * made) / total)
       yield {
         what: `windowing and statistics, ${chunksPerRecord} chunks a record, ${series} series`,
         unit: 'tokens/s',
-        values: tokens(rates.ours),
-        peer: { name: 'Kafka Streams', values: tokens(rates.streams) },
+        values: rates.ours,
+        peer: { name: 'Kafka Streams', values: rates.streams },
         target: { of: 'ratio', is: 'at least', bound: 4 },
       }
     } finally {
@@ -167,9 +187,8 @@ async function wholeRate(
   groups: { readonly windowing: string; readonly statistics: string },
   between: string,
 ): Promise<number> {
-  await rateOf(admin, groups.windowing, TOKEN_EVENTS, { total, from: 1 / total, to: 1 / total })
-  const startedMs = performance.now()
-  await rateOf(admin, groups.windowing, TOKEN_EVENTS, { total, from: MEASURED.to, to: MEASURED.to })
+  const { atMs } = await reached(admin, groups.windowing, TOKEN_EVENTS, 1)
+  await reached(admin, groups.windowing, TOKEN_EVENTS, total * MEASURED.to)
   await caughtUp(admin, groups.statistics, between, MARKERS_MAX)
-  return ((total * MEASURED.to) / (performance.now() - startedMs)) * 1000
+  return ((total * MEASURED.to) / (performance.now() - atMs)) * 1000
 }
