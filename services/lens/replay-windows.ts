@@ -2,6 +2,7 @@ import type { Aggregate, ResourceSample } from '../../schemas/records.ts'
 import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs, foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
+import { aggregateResult } from '../core/windows/result.ts'
 import {
   type Grouping,
   OTHER,
@@ -10,7 +11,6 @@ import {
   seriesOf,
 } from '../core/windows/series.ts'
 import {
-  aggregateResult,
   createAggregate,
   encodeSlice,
   mergeAggregate,

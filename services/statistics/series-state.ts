@@ -1,13 +1,8 @@
 import type { Aggregate } from '../../schemas/records.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
+import { aggregateResult, type WindowResult } from '../core/windows/result.ts'
 import type { Series } from '../core/windows/series.ts'
-import {
-  aggregateResult,
-  createAggregate,
-  mergeAggregate,
-  type SeriesAggregate,
-  type WindowResult,
-} from '../core/windows/slice.ts'
+import { createAggregate, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
 
 /** A window, named by its end. */
 export interface WindowEnd {

@@ -5,7 +5,8 @@ import { createAvroReader } from '../../services/bus/avro-reader.ts'
 import { HEADER_BYTES } from '../../services/bus/codec.ts'
 import type { NewRecord } from '../../services/bus/port.ts'
 import type { Cluster } from '../broker/cluster.ts'
-import { REQUEST_CHUNKS, requests } from './requests.ts'
+import { NOON_US } from '../records.ts'
+import { requests } from './requests.ts'
 
 export interface PrefillOptions {
   readonly seed: number
@@ -17,26 +18,33 @@ export interface PrefillOptions {
 
 /** Records that are encoded; the topic is filled with them again and again, each time later. */
 const POOL = 20_000
-const POOL_SPAN_US = 10e6
+/** Requests of the pool begin within a second, and take some three. */
+const POOL_SPAN_US = 1e6
+const REQUEST_US_MAX = 4e6
 const APPEND_BYTES = 700_000
 
-/** Appends the records; what they say happened ends now. Returns their chunks and bytes. */
+/**
+ * Appends the records as a live fleet would: what they say happened just now. Returns their chunks
+ * and bytes.
+ */
 export async function prefill(
   { bus, codec }: Cluster,
   options: PrefillOptions,
 ): Promise<{ readonly chunks: number; readonly bytes: number }> {
   const { records, partitions } = options
   const pool = Math.min(POOL, records)
-  const cycles = Math.ceil(records / pool)
-  const startUs = Date.now() * 1000 - cycles * POOL_SPAN_US - requestSpanUs()
-  const made = requests({ ...options, records: pool, startUs, spanUs: POOL_SPAN_US })
-  const encoded = made.map((record) => encode(codec.encode(TOKEN_EVENTS, record), record))
+  const made = requests({ ...options, records: pool, startUs: 0, spanUs: POOL_SPAN_US })
+  const encoded = made.map((record) => {
+    const started_at = NOON_US
+    return encode(codec.encode(TOKEN_EVENTS, { ...record, started_at }), record)
+  })
   const sink = await bus.sink()
   const waiting: NewRecord[][] = Array.from({ length: partitions }, () => [])
   const sizes = new Array<number>(partitions).fill(0)
   const appends = new Array<Promise<unknown>>(partitions).fill(Promise.resolve())
   let bytes = 0
   let chunks = 0
+  let beganUs = 0
   const append = async (partition: number) => {
     const batch = waiting[partition]!
     waiting[partition] = []
@@ -45,11 +53,11 @@ export async function prefill(
     appends[partition] = sink.append(TOKEN_EVENTS, partition, batch)
   }
   for (let i = 0; i < records; i++) {
-    const cycle = Math.floor(i / pool)
+    if (i % pool === 0) beganUs = Date.now() * 1000 - POOL_SPAN_US - REQUEST_US_MAX
     const { value, startedUs, at } = encoded[i % pool]!
     chunks += made[i % pool]!.gaps_us.length
     const own = Buffer.from(value)
-    writeLong(own, at, startedUs + cycle * POOL_SPAN_US)
+    writeLong(own, at, beganUs + startedUs)
     const partition = i % partitions
     waiting[partition]!.push({ key: null, value: own })
     sizes[partition]! += own.length
@@ -62,11 +70,7 @@ export async function prefill(
   return { chunks, bytes }
 }
 
-/** A request takes some three seconds: none ends after now. */
-function requestSpanUs(): number {
-  return REQUEST_CHUNKS * 30_000
-}
-
+/** The place of the start, which takes as many bytes at any instant of this century. */
 function encode(value: Uint8Array, record: TokenEvents) {
   const reader = createAvroReader()
   reader.open(value, HEADER_BYTES)
@@ -75,7 +79,6 @@ function encode(value: Uint8Array, record: TokenEvents) {
   return { value, startedUs: record.started_at, at: reader.position() }
 }
 
-/** Every instant of this century takes eight bytes, in microseconds. */
 function writeLong(into: Buffer, at: number, value: number): void {
   let rest = BigInt(value) * 2n
   for (let i = 0; i < 7; i++) {

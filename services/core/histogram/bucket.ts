@@ -57,6 +57,20 @@ export function bucketIndex(value: number): number {
   return exponent * SUBBUCKETS + below - 1 + above
 }
 
+/** The same for a mantissa of 31 bits: an integer exceeds what it exceeds the floor of. */
+const NEXT_INT_THRESHOLD = Uint32Array.from(NEXT_THRESHOLD, (threshold) =>
+  Math.min(Math.floor(threshold * 2 ** 31), 2 ** 32 - 1),
+)
+
+/** The bucket of an integer, 1 <= value < 2^31, without a way through a double's bits. */
+export function bucketIndexOfInt(value: number): number {
+  const zeros = Math.clz32(value)
+  const mantissa = (value << zeros) >>> 0
+  const below = BELOW_CELL[(mantissa >>> (31 - CELL_BITS)) & ((1 << CELL_BITS) - 1)]!
+  const above = mantissa > NEXT_INT_THRESHOLD[below]! ? 1 : 0
+  return (31 - zeros) * SUBBUCKETS + below - 1 + above
+}
+
 /** The logarithmic middle of a bucket: base^(i + 1/2). */
 export function bucketMiddle(index: number): number {
   const octave = Math.floor(index / SUBBUCKETS)

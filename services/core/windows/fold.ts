@@ -1,16 +1,9 @@
 import type { ResourceSample } from '../../../schemas/records.ts'
 import { VALUE_MAX } from '../histogram/distribution.ts'
-import { CHUNK_GAP, E2E, GUARD, GUARD_SHARE, ITL, QUEUE, TPOT, TTFT } from '../measure/measures.ts'
+import { E2E, GUARD, GUARD_SHARE, QUEUE, TPOT, TTFT } from '../measure/measures.ts'
 import type { TokenRun } from '../measure/token-run.ts'
 import { addReading } from './gauge.ts'
-import {
-  addErrors,
-  addMeasure,
-  addMeasures,
-  gaugeOf,
-  type SeriesAggregate,
-  SLICE_MS,
-} from './slice.ts'
+import { addErrors, addGaps, addMeasure, gaugeOf, type SeriesAggregate, SLICE_MS } from './slice.ts'
 
 /** Gives the aggregate of the slice that starts at `startMs`, making it when it is not there. */
 export type SliceAt = (startMs: number) => SeriesAggregate
@@ -46,8 +39,7 @@ export function foldRun(run: TokenRun, sliceAt: SliceAt): void {
     // Mostly a run lies in one slice, and nothing has to be looked at.
     if (run.startedAtUs + run.lastUs < endUs) to = chunks
     else while (to < chunks && atUs + gapsUs[to]! < endUs) atUs += gapsUs[to++]!
-    addMeasures(slice, CHUNK_GAP, gapsUs, null, from, to)
-    addMeasures(slice, ITL, gapsUs, run.hasTokens ? run.tokens : null, from, to)
+    addGaps(slice, gapsUs, run.hasTokens ? run.tokens : null, from, to)
     from = to
   }
   if (run.end) foldEnd(run, sliceAt(sliceStart(run.startedAtUs + run.end.duration_us)))

@@ -1,24 +1,16 @@
-import type { Aggregate, Slice } from '../../../schemas/records.ts'
-import { addValues } from '../histogram/add-values.ts'
+import type { Slice } from '../../../schemas/records.ts'
+import { addSingles } from '../histogram/add-values.ts'
 import {
   addValue,
   clearDistribution,
   createDistribution,
   type Distribution,
-  distributionResult,
   encodeDistribution,
   mergeDistribution,
   mergeEncoded,
 } from '../histogram/distribution.ts'
-import { MEASURES, type Measure } from '../measure/measures.ts'
-import {
-  createGauge,
-  encodeGauge,
-  type GaugeSum,
-  gaugeResult,
-  mergeEncodedGauge,
-  mergeGauge,
-} from './gauge.ts'
+import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
+import { createGauge, encodeGauge, type GaugeSum, mergeEncodedGauge, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
 export const SLICE_MS = 10_000
@@ -38,6 +30,8 @@ export interface SeriesAggregate {
   outputTokens: number
   /** By measure id; null or empty until something was measured. */
   readonly metrics: (Distribution | null)[]
+  /** Gaps of one token, not yet counted in the two measures that they belong to. */
+  singles: Distribution | null
   readonly gauges: Map<string, GaugeSum>
 }
 
@@ -51,6 +45,7 @@ export function createAggregate(): SeriesAggregate {
     ...createCounts(),
     errorsByType: new Map(),
     metrics: MEASURES.map(() => null),
+    singles: null,
     gauges: new Map(),
   }
 }
@@ -59,7 +54,9 @@ export function createAggregate(): SeriesAggregate {
 export function clearAggregate(target: SeriesAggregate): void {
   Object.assign(target, createCounts())
   target.errorsByType.clear()
-  for (const distribution of target.metrics) if (distribution) clearDistribution(distribution)
+  for (const distribution of [...target.metrics, target.singles]) {
+    if (distribution) clearDistribution(distribution)
+  }
   target.gauges.clear()
 }
 
@@ -73,18 +70,35 @@ export function addMeasure(
   addValue(distributionOf(target, measure.id), value, times)
 }
 
-/** Counts values[from, to) of a measure, if any; `weights` as for addValues. */
-export function addMeasures(
+/**
+ * Counts the gaps[from, to) of chunks behind the first one: each as a gap between chunks, and as
+ * those between its tokens, where it has any. Without `tokens` each chunk has one. A gap of one token is
+ * both: it is counted once, and in both when the aggregate is read.
+ */
+export function addGaps(
   target: SeriesAggregate,
-  measure: Measure,
-  values: Int32Array,
-  weights: Int32Array | null,
+  gaps: Int32Array,
+  tokens: Int32Array | null,
   from: number,
   to: number,
 ): void {
-  const distribution = target.metrics[measure.id] ?? createDistribution()
-  addValues(distribution, values, weights, from, to)
-  if (distribution.count > 0) target.metrics[measure.id] = distribution
+  target.singles ??= createDistribution()
+  if (addSingles(target.singles, gaps, tokens, from, to) === 0) return
+  for (let i = from; i < to; i++) {
+    const count = tokens![i]!
+    if (count === 1) continue
+    addMeasure(target, CHUNK_GAP, gaps[i]!, 1)
+    if (count > 0) addMeasure(target, ITL, Math.round(gaps[i]! / count), count)
+  }
+}
+
+/** Counts the gaps of one token in their two measures; to be done before anything is read. */
+export function settle(target: SeriesAggregate): void {
+  const { singles } = target
+  if (singles === null || singles.count === 0) return
+  mergeDistribution(distributionOf(target, CHUNK_GAP.id), singles)
+  mergeDistribution(distributionOf(target, ITL.id), singles)
+  clearDistribution(singles)
 }
 
 /** Counts `times` errors of a class. */
@@ -120,6 +134,7 @@ function distributionOf(target: SeriesAggregate, id: number): Distribution {
 
 /** Adds `other` into `target`. */
 export function mergeAggregate(target: SeriesAggregate, other: SeriesAggregate): void {
+  settle(other)
   addCounts(target, other)
   for (const [type, times] of other.errorsByType) addErrors(target, type, times)
   for (let id = 0; id < other.metrics.length; id++) {
@@ -151,6 +166,7 @@ function addCounts(
 
 /** The record that carries an aggregate from windowing to statistics. */
 export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
+  settle(source)
   return {
     start: startMs,
     requests: source.requests,
@@ -181,49 +197,7 @@ export function mergeSlice(target: SeriesAggregate, record: Slice): void {
   for (const gauge of record.gauges) mergeEncodedGauge(gaugeOf(target, gauge.name), gauge)
 }
 
-/** Which window a result is of, and how far it is settled. */
-export interface WindowResult {
-  readonly series: Readonly<Record<string, string>>
-  readonly startMs: number
-  readonly sizeMs: number
-  readonly final: boolean
-  readonly revision: number
-  /** Not all source partitions have passed its end. */
-  readonly incomplete?: boolean
-}
-
-/** The published form: lens.aggregates when final, lens.aggregates-live when not. */
-export function aggregateResult(window: WindowResult, source: SeriesAggregate): Aggregate {
-  return {
-    series: window.series,
-    size_s: window.sizeMs / 1000,
-    start: window.startMs,
-    end: window.startMs + window.sizeMs,
-    final: window.final,
-    revision: window.revision,
-    incomplete: window.incomplete ?? false,
-    requests: source.requests,
-    errors: source.errors,
-    cancelled: source.cancelled,
-    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
-    chunks: source.chunks,
-    input_tokens: source.inputTokens,
-    output_tokens: source.outputTokens,
-    metrics: Object.fromEntries(
-      MEASURES.flatMap(({ id, name, unitShift }) => {
-        const distribution = source.metrics[id]
-        return distribution && distribution.count > 0
-          ? [[name, distributionResult(distribution, unitShift)]]
-          : []
-      }),
-    ),
-    gauges: Object.fromEntries(
-      [...source.gauges].sort(byName).map(([name, gauge]) => [name, gaugeResult(gauge)]),
-    ),
-    goodput: null,
-  }
-}
-
-function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+/** Entries in the order of their names. */
+export function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
   return a < b ? -1 : 1
 }

@@ -6,7 +6,8 @@ import { type Codec, createCodec, readSchemas } from '../../../services/bus/code
 import { createMemoryBus, type MemoryBus } from '../../../services/bus/memory.ts'
 import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { createTopics } from '../../../services/bus/topics.ts'
-import { aggregateResult, createAggregate } from '../../../services/core/windows/slice.ts'
+import { aggregateResult } from '../../../services/core/windows/result.ts'
+import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { type Board, startBoard } from '../../../services/standalone/board.ts'
 import { NOON_MS } from '../../records.ts'
 

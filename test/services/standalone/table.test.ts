@@ -1,11 +1,8 @@
 import { expect } from 'chai'
 import type { TriggerEvent } from '../../../schemas/records.ts'
 import { E2E, TTFT } from '../../../services/core/measure/measures.ts'
-import {
-  addMeasure,
-  aggregateResult,
-  createAggregate,
-} from '../../../services/core/windows/slice.ts'
+import { aggregateResult } from '../../../services/core/windows/result.ts'
+import { addMeasure, createAggregate } from '../../../services/core/windows/slice.ts'
 import { describeEvent, renderTable } from '../../../services/standalone/table.ts'
 import { NOON_MS } from '../../records.ts'
 

@@ -1,5 +1,10 @@
 import { expect } from 'chai'
-import { bucketIndex, bucketMiddle, SCALE } from '../../../../services/core/histogram/bucket.ts'
+import {
+  bucketIndex,
+  bucketIndexOfInt,
+  bucketMiddle,
+  SCALE,
+} from '../../../../services/core/histogram/bucket.ts'
 import { createRandom } from '../../../../services/core/random.ts'
 
 const VALUE_MAX = 2 ** 40
@@ -17,7 +22,8 @@ function expectExact(values: Iterable<number>): void {
   const wrong: string[] = []
   for (const value of values) {
     const index = bucketIndex(value)
-    if (!Number.isInteger(index) || index < -1 || !isInBucket(value, index)) {
+    const ofInt = value < 2 ** 31 ? bucketIndexOfInt(value) : index
+    if (index !== ofInt || !Number.isInteger(index) || index < -1 || !isInBucket(value, index)) {
       wrong.push(`${value} in ${index}`)
     }
   }

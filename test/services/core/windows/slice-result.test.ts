@@ -2,9 +2,9 @@ import { expect } from 'chai'
 import { distributionResult } from '../../../../services/core/histogram/distribution.ts'
 import { MEASURES } from '../../../../services/core/measure/measures.ts'
 import { addReading } from '../../../../services/core/windows/gauge.ts'
+import { aggregateResult } from '../../../../services/core/windows/result.ts'
 import {
   addErrors,
-  aggregateResult,
   createAggregate,
   ERROR_TYPES_MAX,
   encodeSlice,

@@ -1,0 +1,49 @@
+import type { Aggregate } from '../../../schemas/records.ts'
+import { distributionResult } from '../histogram/distribution.ts'
+import { MEASURES } from '../measure/measures.ts'
+import { gaugeResult } from './gauge.ts'
+import { byName, type SeriesAggregate, settle } from './slice.ts'
+
+/** Which window a result is of, and how far it is settled. */
+export interface WindowResult {
+  readonly series: Readonly<Record<string, string>>
+  readonly startMs: number
+  readonly sizeMs: number
+  readonly final: boolean
+  readonly revision: number
+  /** Not all source partitions have passed its end. */
+  readonly incomplete?: boolean
+}
+
+/** The published form: lens.aggregates when final, lens.aggregates-live when not. */
+export function aggregateResult(window: WindowResult, source: SeriesAggregate): Aggregate {
+  settle(source)
+  return {
+    series: window.series,
+    size_s: window.sizeMs / 1000,
+    start: window.startMs,
+    end: window.startMs + window.sizeMs,
+    final: window.final,
+    revision: window.revision,
+    incomplete: window.incomplete ?? false,
+    requests: source.requests,
+    errors: source.errors,
+    cancelled: source.cancelled,
+    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
+    chunks: source.chunks,
+    input_tokens: source.inputTokens,
+    output_tokens: source.outputTokens,
+    metrics: Object.fromEntries(
+      MEASURES.flatMap(({ id, name, unitShift }) => {
+        const distribution = source.metrics[id]
+        return distribution && distribution.count > 0
+          ? [[name, distributionResult(distribution, unitShift)]]
+          : []
+      }),
+    ),
+    gauges: Object.fromEntries(
+      [...source.gauges].sort(byName).map(([name, gauge]) => [name, gaugeResult(gauge)]),
+    ),
+    goodput: null,
+  }
+}
