@@ -32,4 +32,8 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'windowing and statistics, beside Kafka Streams that does both',
     load: () => import('./windowing.ts').then(({ both }) => both),
   },
+  delay: {
+    about: 'age of results at 10, 50, 80 % of BENCH_CAPACITY (6e6 chunks/s), catch-up, restart',
+    load: () => import('./delay.ts').then(({ delay }) => delay),
+  },
 }

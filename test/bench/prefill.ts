@@ -1,10 +1,8 @@
 /** Fills lens.token-events of a real broker with more than a fleet sends in a minute. */
-import type { TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
-import { createAvroReader } from '../../services/bus/avro-reader.ts'
-import { HEADER_BYTES } from '../../services/bus/codec.ts'
 import type { NewRecord } from '../../services/bus/port.ts'
 import type { Cluster } from '../broker/cluster.ts'
+import { movable, movedTo } from './movable.ts'
 import { REQUEST_CHUNKS, requests } from './requests.ts'
 
 export interface PrefillOptions {
@@ -30,7 +28,7 @@ export async function prefill(
   const cycles = Math.ceil(records / pool)
   const startUs = Date.now() * 1000 - cycles * POOL_SPAN_US - requestSpanUs()
   const made = requests({ ...options, records: pool, startUs, spanUs: POOL_SPAN_US })
-  const encoded = made.map((record) => encode(codec.encode(TOKEN_EVENTS, record), record))
+  const encoded = made.map((record) => movable(codec.encode(TOKEN_EVENTS, record), record))
   const sink = await bus.sink()
   const waiting: NewRecord[][] = Array.from({ length: partitions }, () => [])
   const sizes = new Array<number>(partitions).fill(0)
@@ -45,9 +43,8 @@ export async function prefill(
   }
   for (let i = 0; i < records; i++) {
     const cycle = Math.floor(i / pool)
-    const { value, startedUs, at } = encoded[i % pool]!
-    const own = Buffer.from(value)
-    writeLong(own, at, startedUs + cycle * POOL_SPAN_US)
+    const record = encoded[i % pool]!
+    const own = movedTo(record, record.startedUs + cycle * POOL_SPAN_US)
     const partition = i % partitions
     waiting[partition]!.push({ key: null, value: own })
     sizes[partition]! += own.length
@@ -64,22 +61,4 @@ export async function prefill(
 /** A request takes some three seconds: none ends after now. */
 function requestSpanUs(): number {
   return REQUEST_CHUNKS * 30_000
-}
-
-function encode(value: Uint8Array, record: TokenEvents) {
-  const reader = createAvroReader()
-  reader.open(value, HEADER_BYTES)
-  for (let i = 0; i < 7; i++) reader.skipBytes()
-  reader.skipStringMap()
-  return { value, startedUs: record.started_at, at: reader.position() }
-}
-
-/** Every instant of this century takes eight bytes, in microseconds. */
-function writeLong(into: Buffer, at: number, value: number): void {
-  let rest = BigInt(value) * 2n
-  for (let i = 0; i < 7; i++) {
-    into[at + i] = Number(rest & 0x7fn) | 0x80
-    rest >>= 7n
-  }
-  into[at + 7] = Number(rest)
 }
