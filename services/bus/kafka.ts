@@ -92,7 +92,7 @@ async function connect(kafka: Kafka, brokers: readonly string[]): Promise<Admin>
 const LEADERS_MS = 15_000
 const NOT_YET = new Set(['LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PARTITION'])
 
-/** kafkajs waits for leaders, but not for a slow broker to hear of a topic that it has just made. */
+/** kafkajs waits for leaders, but not for a slow broker to hear of a topic that it has made. */
 async function untilLed(client: Admin, topics: string[]): Promise<void> {
   const deadlineMs = performance.now() + LEADERS_MS
   for (;;) {

@@ -1,4 +1,4 @@
-/** Encoded records that can be moved in time: to encode each one anew costs more than to send it. */
+/** Encoded records that can be moved in time: encoding each anew costs more than sending it. */
 import type { TokenEvents } from '../../schemas/records.ts'
 import { createAvroReader } from '../../services/bus/avro-reader.ts'
 import { HEADER_BYTES } from '../../services/bus/codec.ts'
