@@ -1,4 +1,5 @@
 import './kafkajs-patch.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Admin, Kafka, type LogEntry, logLevel } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import { createKafkaSink } from './kafka-sink.ts'
@@ -48,7 +49,11 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
       const existing = new Set(await client.listTopics())
       const fresh = specs.filter((spec) => !existing.has(spec.name))
       if (fresh.length > 0) {
-        await client.createTopics({ topics: fresh.map(topicRequest), waitForLeaders: true })
+        await client.createTopics({ topics: fresh.map(topicRequest), waitForLeaders: false })
+        await untilLed(
+          client,
+          fresh.map(({ name }) => name),
+        )
       }
       return fresh.map((spec) => spec.name)
     },
@@ -81,6 +86,24 @@ async function connect(kafka: Kafka, brokers: readonly string[]): Promise<Admin>
       `no Kafka broker answers at ${brokers.join(',')} (KAFKA_BROKERS): ${(cause as Error).message}`,
       { retryable: true, cause },
     )
+  }
+}
+
+const LEADERS_MS = 15_000
+const NOT_YET = new Set(['LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PARTITION'])
+
+/** kafkajs waits for leaders, but not for a slow broker to hear of a topic that it has made. */
+async function untilLed(client: Admin, topics: string[]): Promise<void> {
+  const deadlineMs = performance.now() + LEADERS_MS
+  for (;;) {
+    try {
+      await client.fetchTopicMetadata({ topics })
+      return
+    } catch (error) {
+      const { type = '' } = error as { readonly type?: string }
+      if (!NOT_YET.has(type) || performance.now() > deadlineMs) throw error
+    }
+    await sleep(100)
   }
 }
 

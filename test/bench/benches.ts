@@ -20,6 +20,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'rows of the lake into Parquet, beside parquetjs-lite and hyparquet-writer',
     load: () => import('./parquet.ts').then(({ parquet }) => parquet),
   },
+  tap: {
+    about: 'the collector as a proxy: chunks/s a core and latency, beside a Node pipe and nginx',
+    load: () => import('./tap.ts').then(({ tap }) => tap),
+  },
   windowing: {
     about: 'one process of windowing, beside one of Kafka Streams on the same topic',
     load: () => import('./windowing.ts').then(({ windowing }) => windowing),
@@ -31,5 +35,9 @@ export const BENCHES: Readonly<Record<string, Row>> = {
   both: {
     about: 'windowing and statistics, beside Kafka Streams that does both',
     load: () => import('./windowing.ts').then(({ both }) => both),
+  },
+  delay: {
+    about: 'age of results at 10, 50, 80 % of BENCH_CAPACITY (6e6 chunks/s), catch-up, restart',
+    load: () => import('./delay.ts').then(({ delay }) => delay),
   },
 }

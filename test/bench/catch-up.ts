@@ -6,7 +6,7 @@ const LOOK_MS = 50
 const DEADLINE_MS = 600_000
 
 /** Records of a topic that the group has committed. */
-async function committed(admin: Admin, group: string, topic: string): Promise<number> {
+export async function committed(admin: Admin, group: string, topic: string): Promise<number> {
   const [row] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
   const offsets = row?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
   return offsets.reduce((sum, offset) => sum + offset, 0)

@@ -1,11 +1,9 @@
 /** Fills lens.token-events of a real broker with more than a fleet sends in a minute. */
-import type { TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
-import { createAvroReader } from '../../services/bus/avro-reader.ts'
-import { HEADER_BYTES } from '../../services/bus/codec.ts'
 import type { NewRecord } from '../../services/bus/port.ts'
 import type { Cluster } from '../broker/cluster.ts'
 import { NOON_US } from '../records.ts'
+import { movable, movedTo } from './movable.ts'
 import { requests } from './requests.ts'
 
 export interface PrefillOptions {
@@ -34,10 +32,10 @@ export async function prefill(
   const { records, partitions } = options
   const pool = Math.min(POOL, records)
   const made = requests({ ...options, records: pool, startUs: 0, spanUs: POOL_SPAN_US })
-  const encoded = made.map((record) => {
-    const started_at = NOON_US
-    return encode(codec.encode(TOKEN_EVENTS, { ...record, started_at }), record)
-  })
+  // A start takes as many bytes at any instant of this century.
+  const encoded = made.map((record) =>
+    movable(codec.encode(TOKEN_EVENTS, { ...record, started_at: NOON_US }), record),
+  )
   const sink = await bus.sink()
   const waiting: NewRecord[][] = Array.from({ length: partitions }, () => [])
   const sizes = new Array<number>(partitions).fill(0)
@@ -54,10 +52,9 @@ export async function prefill(
   }
   for (let i = 0; i < records; i++) {
     if (i % pool === 0) beganUs = Date.now() * 1000 - POOL_SPAN_US - REQUEST_US_MAX
-    const { value, startedUs, at } = encoded[i % pool]!
+    const record = encoded[i % pool]!
     chunks += made[i % pool]!.gaps_us.length
-    const own = Buffer.from(value)
-    writeLong(own, at, beganUs + startedUs)
+    const own = movedTo(record, beganUs + record.startedUs)
     const partition = i % partitions
     waiting[partition]!.push({ key: null, value: own })
     sizes[partition]! += own.length
@@ -68,22 +65,4 @@ export async function prefill(
   await Promise.all(appends)
   await sink.close()
   return { chunks, bytes }
-}
-
-/** The place of the start, which takes as many bytes at any instant of this century. */
-function encode(value: Uint8Array, record: TokenEvents) {
-  const reader = createAvroReader()
-  reader.open(value, HEADER_BYTES)
-  for (let i = 0; i < 7; i++) reader.skipBytes()
-  reader.skipStringMap()
-  return { value, startedUs: record.started_at, at: reader.position() }
-}
-
-function writeLong(into: Buffer, at: number, value: number): void {
-  let rest = BigInt(value) * 2n
-  for (let i = 0; i < 7; i++) {
-    into[at + i] = Number(rest & 0x7fn) | 0x80
-    rest >>= 7n
-  }
-  into[at + 7] = Number(rest)
 }

@@ -1,0 +1,32 @@
+/** The collector as it is, but its records end in a sink that lets them go: no part of Kafka. */
+import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../../schemas/topics.ts'
+import { createCodec, readSchemas } from '../../../services/bus/codec.ts'
+import type { Sink } from '../../../services/bus/port.ts'
+import { createFileRegistry } from '../../../services/bus/registry.ts'
+import { startCollector } from '../../../services/collector/collector.ts'
+import { collectorConfig } from '../../../services/collector/config.ts'
+
+const sink: Sink = {
+  append: async () => ({ baseOffset: 0, appendMs: null }),
+  close: async () => {},
+}
+const { encode } = await createCodec(createFileRegistry(readSchemas()), Date.now)
+const collector = await startCollector({
+  config: collectorConfig.parse({ upstream: `http://127.0.0.1:${process.argv[2]}`, port: 0 }),
+  sink: async () => sink,
+  encode,
+  partitions: { [TOKEN_EVENTS]: 12, [RESOURCE_SAMPLES]: 12 },
+  log: (line) => void process.stderr.write(`  collector: ${line}\n`),
+})
+
+process.send!({ port: Number(new URL(collector.url).port) })
+process.on('disconnect', async () => {
+  const { proxy, queue } = collector.stats()
+  const lost = { ...proxy.faults, ...queue.dropped }
+  // A tap that measures nothing would be a fast one.
+  if (queue.sent === 0 || Object.keys(lost).length > 0) {
+    process.stderr.write(`  collector: ${queue.sent} sent, trouble: ${JSON.stringify(lost)}\n`)
+  }
+  await collector.stop()
+  process.exit()
+})
