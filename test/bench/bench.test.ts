@@ -8,7 +8,7 @@ import { type Figure, isReached, median, ratio, spread } from './figure.ts'
 import { type Report, tableLines } from './report.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
-const SERVERLESS = ['decode', 'histogram', 'parquet']
+const SERVERLESS = ['decode', 'histogram', 'parquet', 'otlp', 'triggers']
 
 const FIGURE: Figure = {
   what: 'windowing',

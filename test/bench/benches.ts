@@ -20,6 +20,14 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'rows of the lake into Parquet, beside parquetjs-lite and hyparquet-writer',
     load: () => import('./parquet.ts').then(({ parquet }) => parquet),
   },
+  otlp: {
+    about: 'aggregates into OTLP requests, beside the SDK of OpenTelemetry',
+    load: () => import('./otlp.ts').then(({ otlp }) => otlp),
+  },
+  triggers: {
+    about: 'rules on every series, beside only reading the aggregates',
+    load: () => import('./triggers.ts').then(({ triggers }) => triggers),
+  },
   windowing: {
     about: 'one process of windowing, beside one of Kafka Streams on the same topic',
     load: () => import('./windowing.ts').then(({ windowing }) => windowing),
