@@ -28,6 +28,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'rules on every series, beside only reading the aggregates',
     load: () => import('./triggers.ts').then(({ triggers }) => triggers),
   },
+  memory: {
+    about: 'what statistics takes when the windows of 20,000 series are full',
+    load: () => import('./memory.ts').then(({ memory }) => memory),
+  },
   windowing: {
     about: 'one process of windowing, beside one of Kafka Streams on the same topic',
     load: () => import('./windowing.ts').then(({ windowing }) => windowing),
