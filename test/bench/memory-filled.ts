@@ -1,4 +1,4 @@
-/** Fills the windows of statistics and says what memory that took: a process that memory.ts starts. */
+/** A process that memory.ts starts: fills windows of statistics, says what memory that took. */
 import { SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createAlone, createRanges, give, type Load, takeLive } from './slices.ts'
 

@@ -82,7 +82,7 @@ export function mergeDistribution(target: Distribution, other: Distribution): vo
 }
 
 /** Makes room for buckets [from, to). */
-function cover(target: Distribution, from: number, to: number): void {
+export function cover(target: Distribution, from: number, to: number): void {
   const { offset, counts } = target
   const empty = counts.length === 0
   if (!empty && from >= offset && to <= offset + counts.length) return
@@ -96,7 +96,7 @@ function cover(target: Distribution, from: number, to: number): void {
 }
 
 /** The part of counts between the first and the last non-zero one, as [first, end). */
-function occupied({ counts }: Distribution): [number, number] {
+export function occupied({ counts }: Distribution): [number, number] {
   let first = 0
   let end = counts.length
   while (first < end && counts[first] === 0) first++
