@@ -28,6 +28,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'rules on every series, beside only reading the aggregates',
     load: () => import('./triggers.ts').then(({ triggers }) => triggers),
   },
+  growth: {
+    about: 'how time and memory grow with chunks, series, partitions and rules; windows from panes',
+    load: () => import('./growth.ts').then(({ growth }) => growth),
+  },
   memory: {
     about: 'what statistics takes when the windows of 20,000 series are full',
     load: () => import('./memory.ts').then(({ memory }) => memory),

@@ -1,13 +1,14 @@
 /** Statistics in memory, without Kafka: fed with slices as windowing writes them. */
 import type { WindowSlice } from '../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../schemas/topics.ts'
-import type { Plan, Processor } from '../../services/core/processor.ts'
+import type { Processor } from '../../services/core/processor.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
 import { encodeSlice, SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
 import { NOON_MS } from '../records.ts'
 import { countedOf, measuredOf, seriesLabels } from './fleet.ts'
+import { taken } from './flow.ts'
 
 export const SOURCE_TOPIC = 'raw'
 const REQUEST_CHUNKS = 50
@@ -73,10 +74,4 @@ export function give(processor: Processor, n: number, values: readonly WindowSli
 /** The live results that are due after the n-th slice. */
 export function takeLive(processor: Processor, n: number): number {
   return taken(processor.onTick({ brokerMs: NOON_MS + (n + 1) * SLICE_MS, caughtUp: true }))
-}
-
-function taken(plan: Plan): number {
-  let results = 0
-  for (let part: Plan | undefined = plan; part; part = part.rest?.()) results += part.outputs.length
-  return results
 }
