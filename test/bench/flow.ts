@@ -32,7 +32,7 @@ export type Log = readonly (readonly (readonly Sent[])[])[]
 const SECONDS = 60
 const FUTURE_MS = 60_000
 
-/** A minute of traffic around noon, so that windows of all sizes close in it; and what decodes it. */
+/** A minute of traffic around noon, when windows of all sizes close; and what decodes it. */
 export async function trafficOf(traffic: Traffic): Promise<{ log: Log; decoder: Decoder }> {
   const codec = await createCodec(createFileRegistry(readSchemas()), () => NOON_MS)
   const { partitions } = traffic

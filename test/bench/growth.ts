@@ -20,14 +20,14 @@ import { flow, trafficOf } from './flow.ts'
 import { race } from './race.ts'
 import { createEvaluator, minuteOf, rulesOf } from './triggers.ts'
 
-/** What one size of the work costs; what it made is given back, so that it is still there. */
-type Cost = (size: number) => Promise<() => unknown>
+/** The work in one size; what it makes is given back, so that it is still there. */
+type Prepare = (size: number) => Promise<() => unknown>
 
 interface Case {
   readonly what: string
   /** The work is made smaller by the share; how many rules or partitions there are is not. */
   readonly sizes: (share: number) => readonly number[]
-  readonly prepare: (seed: number, share: number) => Cost
+  readonly prepare: (seed: number, share: number) => Prepare
 }
 
 const doubled = (first: number) => [1, 2, 4, 8].map((times) => first * times)
@@ -71,13 +71,14 @@ export const growth: Bench = {
   async *run({ seed, runs, share, log }) {
     for (const { what, sizes, prepare } of CASES) {
       const all = sizes(share)
-      const cost = prepare(seed, share)
+      const workOf = prepare(seed, share)
+      const works: (() => unknown)[] = []
+      for (const size of all) works.push(await workOf(size))
       const slopes = { time: [] as number[], memory: [] as number[] }
       // Once unmeasured, for the compiler.
-      await measured(cost, all.at(-1)!)
+      measured(works.at(-1)!)
       for (let run = 0; run < runs; run++) {
-        const costs: { ms: number; bytes: number }[] = []
-        for (const size of all) costs.push(await measured(cost, size))
+        const costs = works.map(measured)
         log(`${what}: ${all.map((size, i) => `${size}: ${said(costs[i]!)}`).join('; ')}`)
         slopes.time.push(
           slope(
@@ -102,8 +103,7 @@ export const growth: Bench = {
   },
 }
 
-async function measured(cost: Cost, size: number): Promise<{ ms: number; bytes: number }> {
-  const work = await cost(size)
+function measured(work: () => unknown): { readonly ms: number; readonly bytes: number } {
   const before = usedBytes()
   const startedMs = performance.now()
   const made = work()

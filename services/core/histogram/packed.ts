@@ -43,7 +43,7 @@ export interface PackedReader {
 export function readInteger(reader: PackedReader): number {
   const { bytes } = reader
   let byte = bytes[reader.at++]!
-  if (byte < 128) return byte & 1 ? -((byte + 1) / 2) : byte / 2
+  if (byte < 128) return (byte >> 1) ^ -(byte & 1)
   let value = byte & 127
   let unit = 128
   do {
@@ -94,11 +94,32 @@ export function mergePackedDistribution(target: Distribution, reader: PackedRead
   const length = readInteger(reader)
   if (length === 0) return
   cover(target, offset, offset + length)
-  const { counts } = target
-  const from = offset - target.offset
-  for (let i = from; i < from + length; i++) {
-    const count = readInteger(reader)
-    if (count === 0) i += readInteger(reader) - 1
-    else counts[i]! += count
+  addCounts(target.counts, offset - target.offset, length, reader)
+}
+
+/** The loop that windows are summed up in: readInteger, written out. */
+function addCounts(counts: Float64Array, from: number, length: number, reader: PackedReader) {
+  const { bytes } = reader
+  const to = from + length
+  let { at } = reader
+  for (let i = from; i < to; i++) {
+    let value = bytes[at++]!
+    if (value === 0) {
+      reader.at = at
+      i += readInteger(reader) - 1
+      at = reader.at
+      continue
+    }
+    if (value >= 128) {
+      // A byte with one behind it is 128 too large: that one is taken as one less.
+      let byte = bytes[at++]!
+      value += (byte - 1) * 128
+      for (let unit = 128 * 128; byte >= 128; unit *= 128) {
+        byte = bytes[at++]!
+        value += (byte - 1) * unit
+      }
+    }
+    counts[i]! += value % 2 === 0 ? value / 2 : -(value + 1) / 2
   }
+  reader.at = at
 }

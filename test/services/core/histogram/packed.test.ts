@@ -60,6 +60,18 @@ describe('core/histogram/packed', () => {
     expect(far - near).below(10)
   })
 
+  it('keeps counts of any length', () => {
+    const counts = [1, 63, 64, 127, 8_191, 8_192, 2 ** 20, 2 ** 21, 2 ** 35, 2 ** 42]
+    const source = distributionOf(counts.map((times, i) => [2 ** i, times]))
+    beginPacking()
+    packDistribution(source)
+    const target = createDistribution()
+    const reader = { bytes: takePacked(), at: 0 }
+    mergePackedDistribution(target, reader)
+    expect(encodeDistribution(0, target)).deep.equal(encodeDistribution(0, source))
+    expect(reader.at).equal(reader.bytes.length)
+  })
+
   it('adds to an empty one', () => {
     beginPacking()
     packDistribution(distributionOf([[0, 3]]))
