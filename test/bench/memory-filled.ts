@@ -1,4 +1,5 @@
 /** A process that memory.ts starts: fills windows of statistics, says what memory that took. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createAlone, createRanges, give, type Load, takeLive } from './slices.ts'
 
@@ -17,7 +18,7 @@ export interface Filled {
 
 const filling: Filling = JSON.parse(process.argv[2]!)
 const range = createRanges(filling)
-const before = liveBytes()
+const before = await liveBytes()
 const processor = createAlone()
 const count = filling.untilMs / SLICE_MS
 let results = 0
@@ -30,13 +31,16 @@ const { rss } = process.memoryUsage()
 const filled: Filled = {
   residentBytes: rss,
   highestBytes: process.resourceUsage().maxRSS * 1024,
-  liveBytes: liveBytes() - before,
+  liveBytes: (await liveBytes()) - before,
   results: results + give(processor, count, range(count)),
 }
 process.send!(filled)
 process.disconnect()
 
-function liveBytes(): number {
+async function liveBytes(): Promise<number> {
+  globalThis.gc!()
+  // Buffers outside the heap are let go of in the background.
+  await delay(200)
   globalThis.gc!()
   const { heapUsed, external } = process.memoryUsage()
   return heapUsed + external
