@@ -15,7 +15,7 @@ const REQUEST_CHUNKS = 50
 const DISORDER_MS = 5_000
 
 /** How many slices differ in what was measured; the others share it. */
-const DIFFERENT = 100
+const DIFFERENT = 30
 
 /** Statistics that own the only partition of the slices. */
 export function createAlone(partitions = 1): Processor {
