@@ -143,7 +143,11 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
   }
 
   function oldestClosing(): number {
-    return least([...sources.values()].flatMap((s) => [s.closingOffset, s.behalfOffset]))
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { closingOffset, behalfOffset } of sources.values()) {
+      oldest = Math.min(oldest, closingOffset, behalfOffset)
+    }
+    return oldest
   }
 
   return {

@@ -2,7 +2,7 @@ import type { Aggregate } from '../../schemas/records.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { aggregateResult, type WindowResult } from '../core/windows/result.ts'
 import type { Series } from '../core/windows/series.ts'
-import { createAggregate, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
+import { type Panes, windowSums } from './panes.ts'
 
 /** A window, named by its end. */
 export interface WindowEnd {
@@ -10,10 +10,10 @@ export interface WindowEnd {
   readonly endMs: number
 }
 
-/** One series: its slices that are still needed, and what of it has been published. */
+/** One series: its panes that are still needed, and what of it has been published. */
 export interface SeriesState {
   readonly series: Series
-  readonly slices: Map<number, SeriesAggregate>
+  readonly panes: Panes
   /** Highest published revision of each window that may still be corrected, by windowKey. */
   readonly revisions: Map<string, number>
   /** Windows to correct at the next step, by windowKey. */
@@ -22,9 +22,9 @@ export interface SeriesState {
   changed: boolean
 }
 
-/** A series without slices. */
+/** A series without panes. */
 export function createSeriesState(series: Series): SeriesState {
-  return { series, slices: new Map(), revisions: new Map(), dirty: new Map(), changed: false }
+  return { series, panes: new Map(), revisions: new Map(), dirty: new Map(), changed: false }
 }
 
 /** The key of a window in the maps of a series. */
@@ -32,28 +32,20 @@ export function windowKey({ sizeMs, endMs }: WindowEnd): string {
   return `${sizeMs}/${endMs}`
 }
 
-/** The slice that starts at `startMs`, made when it is not there. */
-export function sliceOf(state: SeriesState, startMs: number): SeriesAggregate {
-  let slice = state.slices.get(startMs)
-  if (!slice) {
-    slice = createAggregate()
-    state.slices.set(startMs, slice)
-  }
-  return slice
-}
+/** How far a window is settled. */
+export type Settled = Pick<WindowResult, 'final' | 'revision' | 'incomplete'>
 
-/** The result of one window: the sum of its slices. */
-export function windowResult(
-  state: SeriesState,
-  { sizeMs, endMs }: WindowEnd,
-  settled: Pick<WindowResult, 'final' | 'revision' | 'incomplete'>,
-): Aggregate {
-  const startMs = endMs - sizeMs
-  const total = createAggregate()
-  for (const [sliceMs, slice] of state.slices) {
-    if (sliceMs >= startMs && sliceMs < endMs) mergeAggregate(total, slice)
+/** The results of the windows of one series that end at one instant, by size. */
+export function* windowResults(
+  { panes, series }: SeriesState,
+  plan: WindowPlan,
+  endMs: number,
+  settled: (window: WindowEnd) => Settled,
+): Iterable<Aggregate> {
+  for (const { sizeMs, sum } of windowSums(panes, plan, endMs)) {
+    const window = { series: series.labels, startMs: endMs - sizeMs, sizeMs }
+    yield aggregateResult({ ...window, ...settled({ sizeMs, endMs }) }, sum)
   }
-  return aggregateResult({ series: state.series.labels, startMs, sizeMs, ...settled }, total)
 }
 
 /** The windows to correct that end by `to`, by end and size; they are dirty no more. */
@@ -84,7 +76,7 @@ export function* endsBetween(plan: WindowPlan, instant: number, to: number): Ite
 
 /**
  * The ends in (after, to] at which a series has results: as long as the largest window holds any
- * of its slices, the smaller ones are published too, empty or not.
+ * of its panes, the smaller ones are published too, empty or not.
  */
 export function resultEnds(
   plan: WindowPlan,
@@ -93,20 +85,20 @@ export function resultEnds(
   to: number,
 ): Set<number> {
   const ends = new Set<number>()
-  for (const sliceMs of state.slices.keys()) {
-    const last = Math.min(lastUse(plan, sliceMs), to)
-    for (const endMs of endsBetween(plan, Math.max(sliceMs, after), last)) ends.add(endMs)
+  for (const paneMs of state.panes.keys()) {
+    const last = Math.min(lastUse(plan, paneMs), to)
+    for (const endMs of endsBetween(plan, Math.max(paneMs, after), last)) ends.add(endMs)
   }
   return ends
 }
 
-/** Forgets slices and revisions that are over. */
+/** Forgets panes and revisions that are over. */
 export function expireSeries(
   state: SeriesState,
   isSliceOver: (sliceMs: number) => boolean,
   isEndOver: (endMs: number) => boolean,
 ): void {
-  for (const sliceMs of state.slices.keys()) if (isSliceOver(sliceMs)) state.slices.delete(sliceMs)
+  for (const paneMs of state.panes.keys()) if (isSliceOver(paneMs)) state.panes.delete(paneMs)
   for (const key of state.revisions.keys()) {
     if (isEndOver(Number(key.slice(key.indexOf('/') + 1)))) state.revisions.delete(key)
   }

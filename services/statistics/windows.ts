@@ -5,6 +5,7 @@ import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
 import type { Lateness, SourceWatermarks } from '../core/windows/watermark.ts'
 import { createIncomplete, type Incomplete, type Run } from './incomplete.ts'
+import { openPane, packPanes, paneStart } from './panes.ts'
 import {
   closedWindowsOf,
   createSeriesState,
@@ -12,11 +13,11 @@ import {
   expireSeries,
   resultEnds,
   type SeriesState,
-  sliceOf,
+  type Settled,
   takeDirty,
   type WindowEnd,
   windowKey,
-  windowResult,
+  windowResults,
 } from './series-state.ts'
 
 /** What the windows of one partition are made by. */
@@ -88,7 +89,6 @@ const OPEN = { final: false, revision: 0 }
 
 /** No series yet. */
 export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Windows {
-  const { sizesMs, latenessMs } = policy
   const all = new Map<string, SeriesState>()
   const floors = new Map<number, number>()
   const incomplete = createIncomplete()
@@ -108,7 +108,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 
   function isOver(endMs: number): boolean {
-    return endMs + latenessMs <= lateThrough
+    return endMs + policy.latenessMs <= lateThrough
   }
 
   function merge(record: WindowSlice, floorOffset: number): void {
@@ -121,7 +121,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       }
       const state = stateOf(series)
       floors.set(slice.start, Math.min(floors.get(slice.start) ?? floorOffset, floorOffset))
-      mergeSlice(sliceOf(state, slice.start), slice)
+      mergeSlice(openPane(state.panes, paneStart(policy, slice.start)), slice)
       state.changed = true
       if (firstEndAfter(policy, slice.start) <= through) counts.count('late_slice', 1)
       for (const window of closedWindowsOf(policy, slice.start, through)) {
@@ -131,12 +131,15 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     }
   }
 
-  function publish(state: SeriesState, window: WindowEnd): Aggregate {
+  function publish(state: SeriesState, endMs: number, plan: WindowPlan): Iterable<Aggregate> {
+    return windowResults(state, plan, endMs, (window) => settle(state, window))
+  }
+
+  function settle(state: SeriesState, window: WindowEnd): Settled {
     const key = windowKey(window)
     const revision = (state.revisions.get(key) ?? unseenRevision(state, window.endMs)) + 1
     state.revisions.set(key, revision)
-    const settled = { final: true, revision, incomplete: incomplete.note(state, window) }
-    return windowResult(state, window, settled)
+    return { final: true, revision, incomplete: incomplete.note(state, window) }
   }
 
   /** The silent fleet's windows of an earlier owner are not remembered, but were published. */
@@ -147,7 +150,9 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   /** The dirty windows that end by `to`. */
   function* corrections(to: number): Iterable<Aggregate> {
     for (const state of all.values()) {
-      for (const window of takeDirty(state, to)) yield publish(state, window)
+      for (const { endMs, sizeMs } of takeDirty(state, to)) {
+        yield* publish(state, endMs, { ...policy, sizesMs: [sizeMs] })
+      }
     }
   }
 
@@ -160,9 +165,8 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       for (const endMs of ends) due.push({ state, endMs })
     }
     due.sort((a, b) => a.endMs - b.endMs)
-    for (const { state, endMs } of due) {
-      for (const sizeMs of sizesMs) yield publish(state, { sizeMs, endMs })
-    }
+    for (const { state, endMs } of due) yield* publish(state, endMs, policy)
+    for (const { panes } of all.values()) packPanes(panes, policy, to)
   }
 
   /** Lets go of everything that no window within the allowed lateness needs. */
@@ -171,7 +175,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
     for (const sliceMs of floors.keys()) if (isSliceOver(sliceMs)) floors.delete(sliceMs)
     for (const [key, state] of all) {
       expireSeries(state, isSliceOver, isOver)
-      if (state.slices.size === 0 && state !== fleet) all.delete(key)
+      if (state.panes.size === 0 && state !== fleet) all.delete(key)
     }
   }
 
@@ -195,7 +199,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       if (step(late) > lateThrough) {
         lateThrough = step(late)
         // Corrections that are still due need what is let go of now.
-        yield* corrections(lateThrough - latenessMs)
+        yield* corrections(lateThrough - policy.latenessMs)
         expire()
       }
     },
@@ -205,7 +209,7 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       for (const state of all.values()) {
         if (!state.changed) continue
         state.changed = false
-        for (const sizeMs of sizesMs) yield windowResult(state, { sizeMs, endMs }, OPEN)
+        yield* windowResults(state, policy, endMs, () => OPEN)
       }
     },
     through: () => through,

@@ -27,26 +27,40 @@ export function createTriggers(
   { rules, statesMax }: TriggersPolicy,
   counts: TriggersCounts,
 ): Processor {
-  const states = new Map<string, RuleEpisode>()
+  const appliesTo = createLookUp(rules)
+  const bySeries = new Map<string, Map<string, RuleEpisode>>()
+  let held = 0
   for (const state of changelog as readonly RuleEpisode[]) {
-    const known = states.get(keyOf(state))
+    const known = bySeries.get(state.series)?.get(state.rule)
     // A member that has lost the partition may have appended what it knew after the next owner.
     if (known && known.evaluated_through > state.evaluated_through) continue
-    states.set(keyOf(state), state)
+    keep(state)
+  }
+
+  function keep(state: RuleEpisode): void {
+    let own = bySeries.get(state.series)
+    if (!own) {
+      own = new Map()
+      bySeries.set(state.series, own)
+    }
+    held -= own.size
+    held += own.set(state.rule, state).size
   }
 
   function apply(aggregate: Aggregate, events: Output[], kept: Output[]): void {
-    const series = seriesOf(aggregate.series)
-    for (const rule of rules) {
-      if (!applies(rule, aggregate)) continue
-      const key = keyOf({ rule: rule.name, series: series.key })
-      const before = states.get(key) ?? createEpisode(rule, series.key)
-      if (!states.has(key) && states.size >= statesMax) {
+    const applying = appliesTo(aggregate)
+    if (applying.length === 0) return
+    const { key: series } = seriesOf(aggregate.series)
+    const own = bySeries.get(series)
+    for (const rule of applying) {
+      const known = own?.get(rule.name)
+      if (!known && held >= statesMax) {
         counts.count('refused_state', 1)
         continue
       }
+      const before = known ?? createEpisode(rule, series)
       const { state, event } = stepEpisode(rule, before, aggregate)
-      states.set(key, state)
+      keep(state)
       counts.count('evaluated', 1)
       if (event) {
         counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
@@ -55,6 +69,7 @@ export function createTriggers(
       }
       // The state's partition is the aggregates', so that one owner has both.
       if (isWorthKeeping(before, state)) {
+        const key = `${rule.name}|${series}`
         kept.push({ topic: TRIGGER_STATE, partition, key, value: state })
       }
     }
@@ -88,15 +103,38 @@ const nothing: Plan = {
   wakeMs: Number.POSITIVE_INFINITY,
 }
 
-function keyOf({ rule, series }: { rule: string; series: string }): string {
-  return `${rule}|${series}`
+/** Rules of one window size and one grouping. */
+interface Group {
+  readonly windowMs: number
+  readonly groupBy: Rule['groupBy']
+  readonly rules: Rule[]
 }
 
-/** Whether a rule is evaluated on this window of this series. */
-function applies(rule: Rule, { series, size_s }: Aggregate): boolean {
-  return (
-    rule.windowMs === size_s * 1000 &&
-    hasGrouping(series, rule.groupBy) &&
-    Object.entries(rule.series).every(([name, value]) => series[name] === value)
-  )
+/** Finds the rules to evaluate on a window: all of one size and grouping are looked at once. */
+function createLookUp(rules: readonly Rule[]): (aggregate: Aggregate) => readonly Rule[] {
+  const groups = new Map<string, Group>()
+  for (const rule of rules) {
+    const { windowMs, groupBy } = rule
+    const key = JSON.stringify([windowMs, [...groupBy].sort()])
+    const group = groups.get(key) ?? { windowMs, groupBy, rules: [] }
+    group.rules.push(rule)
+    groups.set(key, group)
+  }
+  const all = [...groups.values()].map((group) => ({
+    ...group,
+    areForAll: group.rules.every((rule) => Object.keys(rule.series).length === 0),
+  }))
+  return ({ series, size_s }) => {
+    const group = all.find(
+      ({ windowMs, groupBy }) => windowMs === size_s * 1000 && hasGrouping(series, groupBy),
+    )
+    if (!group || group.areForAll) return group?.rules ?? []
+    return group.rules.filter((rule) => isOneOf(series, rule.series))
+  }
+}
+
+/** Whether a series has the dimension values that a rule asks for. */
+function isOneOf(series: Aggregate['series'], wanted: Rule['series']): boolean {
+  for (const name in wanted) if (series[name] !== wanted[name]) return false
+  return true
 }

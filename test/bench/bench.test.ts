@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import { type Figure, isReached, median, ratio, spread } from './figure.ts'
+import { type Figure, isReached, median, ratio, slope, spread } from './figure.ts'
 import { type Report, tableLines } from './report.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
-const SERVERLESS = ['decode', 'histogram', 'parquet']
+const SERVERLESS = ['decode', 'histogram', 'parquet', 'otlp', 'triggers', 'growth', 'memory']
 
 const FIGURE: Figure = {
   what: 'windowing',
@@ -25,6 +25,12 @@ describe('bench', () => {
     expect(spread(FIGURE.values)).equal(1 / 16)
     expect(ratio(FIGURE)).closeTo(16 / 3, 1e-12)
     expect(ratio({ ...FIGURE, peer: undefined! })).equal(null)
+  })
+
+  it('finds the power by which a cost grows, whatever its unit', () => {
+    expect(slope([1, 2, 4, 8], [3, 6, 12, 24])).closeTo(1, 1e-12)
+    expect(slope([10, 20, 30], [500, 2_000, 4_500])).closeTo(2, 1e-12)
+    expect(slope([1, 2, 3], [7, 7, 7])).equal(0)
   })
 
   it('says whether a target is reached, of the ratio or of the value', () => {
@@ -54,8 +60,9 @@ describe('bench', () => {
       const report = JSON.parse(readFileSync(file, 'utf8')) as Report
       expect(Object.keys(report.benches)).deep.equal(SERVERLESS)
       for (const figure of Object.values(report.benches).flat()) {
-        expect(median(figure.values), figure.what).greaterThan(0)
-        expect(median(figure.peer!.values), figure.what).greaterThan(0)
+        const isSlope = figure.unit === 'slope'
+        expect(median(figure.values), figure.what).greaterThan(isSlope ? -10 : 0)
+        expect(median(figure.peer?.values ?? [1]), figure.what).greaterThan(0)
       }
     } finally {
       rmSync(folder, { recursive: true })

@@ -24,6 +24,22 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'the collector as a proxy: chunks/s a core and latency, beside a Node pipe and nginx',
     load: () => import('./tap.ts').then(({ tap }) => tap),
   },
+  otlp: {
+    about: 'aggregates into OTLP requests, beside the SDK of OpenTelemetry',
+    load: () => import('./otlp.ts').then(({ otlp }) => otlp),
+  },
+  triggers: {
+    about: 'rules on every series, beside only reading the aggregates',
+    load: () => import('./triggers.ts').then(({ triggers }) => triggers),
+  },
+  growth: {
+    about: 'how time and memory grow with chunks, series, partitions and rules; windows from panes',
+    load: () => import('./growth.ts').then(({ growth }) => growth),
+  },
+  memory: {
+    about: 'what statistics takes when the windows of 20,000 series are full',
+    load: () => import('./memory.ts').then(({ memory }) => memory),
+  },
   windowing: {
     about: 'one process of windowing, beside one of Kafka Streams on the same topic',
     load: () => import('./windowing.ts').then(({ windowing }) => windowing),

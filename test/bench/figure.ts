@@ -42,6 +42,14 @@ export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / 2 / median(values)
 }
 
+/** By which power of the sizes the costs grow: the slope of the line through their logarithms. */
+export function slope(sizes: readonly number[], costs: readonly number[]): number {
+  const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length
+  const [xs, ys] = [sizes.map(Math.log), costs.map(Math.log)]
+  const [x0, y0] = [mean(xs), mean(ys)]
+  return mean(xs.map((x, i) => (x - x0) * (ys[i]! - y0))) / mean(xs.map((x) => (x - x0) ** 2))
+}
+
 /** How many times the peer's median ours is; null without a peer. */
 export function ratio({ values, peer }: Figure): number | null {
   return peer ? median(values) / median(peer.values) : null

@@ -69,7 +69,7 @@ function* recordsOf(
 }
 
 /** The first chunk after some 200 ms, each other one after some 12. */
-function gapUs(chunk: number, random: Random): number {
+export function gapUs(chunk: number, random: Random): number {
   const middle = chunk === 0 ? 200_000 : 12_000
   return Math.round(middle * Math.exp((random() + random() + random() - 1.5) * 0.8))
 }

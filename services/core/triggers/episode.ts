@@ -1,5 +1,5 @@
 import type { Aggregate, RuleEpisode, TriggerEvent } from '../../../schemas/records.ts'
-import { evaluate } from './evaluate.ts'
+import { evaluate, verdictOf } from './evaluate.ts'
 import { describeCondition, type Rule } from './rule.ts'
 
 /** The state of a rule for a series that has not been evaluated yet. */
@@ -31,23 +31,13 @@ export interface Step {
 export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregate): Step {
   if (aggregate.end <= before.evaluated_through) return { state: before, event: null }
   const firstEnd = before.first_end || aggregate.end
-  const evaluation = evaluate(rule.when, aggregate, aggregate.start >= firstEnd)
+  const isWhole = aggregate.start >= firstEnd
+  const verdict = verdictOf(rule.when, aggregate, isWhole)
   const seen = { ...before, first_end: firstEnd, evaluated_through: aggregate.end }
-  if (evaluation.verdict === null) return { state: seen, event: null }
-  const event = (state: RuleEpisode, kind: TriggerEvent['state']): TriggerEvent => ({
-    trigger_id: `${rule.name}|${state.series}|${new Date(state.fired_at).toISOString()}`,
-    rule: rule.name,
-    state: kind,
-    severity: rule.severity,
-    series: aggregate.series,
-    size_s: aggregate.size_s,
-    window_end: aggregate.end,
-    since: state.since,
-    condition: describeCondition(rule.when),
-    observed: evaluation.observed,
-    thresholds: evaluation.thresholds,
-  })
-  if (!evaluation.verdict) {
+  if (verdict === null) return { state: seen, event: null }
+  const event = (state: RuleEpisode, kind: TriggerEvent['state']) =>
+    eventOf(rule, state, kind, aggregate, isWhole)
+  if (!verdict) {
     const state: RuleEpisode = { ...seen, state: 'inactive', since: 0, held_ms: 0 }
     return { state, event: seen.state === 'firing' ? event(seen, 'resolved') : null }
   }
@@ -61,6 +51,30 @@ export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregat
   if (heldMs < rule.forMs || !cool) return { state: { ...held, state: 'pending' }, event: null }
   const state: RuleEpisode = { ...held, state: 'firing', fired_at: aggregate.end }
   return { state, event: event(state, 'firing') }
+}
+
+/** What is told of an episode that this window has started or ended. */
+function eventOf(
+  rule: Rule,
+  state: RuleEpisode,
+  kind: TriggerEvent['state'],
+  aggregate: Aggregate,
+  isWhole: boolean,
+): TriggerEvent {
+  const { observed, thresholds } = evaluate(rule.when, aggregate, isWhole)
+  return {
+    trigger_id: `${rule.name}|${state.series}|${new Date(state.fired_at).toISOString()}`,
+    rule: rule.name,
+    state: kind,
+    severity: rule.severity,
+    series: aggregate.series,
+    size_s: aggregate.size_s,
+    window_end: aggregate.end,
+    since: state.since,
+    condition: describeCondition(rule.when),
+    observed,
+    thresholds,
+  }
 }
 
 /**

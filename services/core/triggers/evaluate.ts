@@ -17,43 +17,63 @@ export interface Evaluation {
  * being below something means nothing.
  */
 export function evaluate(condition: Condition, aggregate: Aggregate, isWhole: boolean): Evaluation {
-  const isPart = !isWhole || aggregate.incomplete
   const observed: Record<string, number> = {}
   const thresholds: Record<string, number> = {}
-  const verdictOf = (part: Condition): Verdict => {
-    switch (part.kind) {
-      case 'all':
-        return every(part.conditions.map(verdictOf))
-      case 'any':
-        return negate(every(part.conditions.map((inner) => negate(verdictOf(inner)))))
-      case 'not':
-        return negate(verdictOf(part.condition))
-      case 'compare':
-        return compare(part)
-    }
-  }
-  const compare = (part: Comparison): Verdict => {
-    const { reading, direction, threshold, minCount } = part
+  for (const { reading, direction, threshold } of comparisonsOf(condition)) {
     const name = readingName(reading)
-    const { value, samples } = read(reading, aggregate)
     const isOther = (thresholds[name] ?? threshold) !== threshold
     thresholds[isOther ? `${name} ${direction}` : name] = threshold
-    if (value === null) return null
-    observed[name] = value
-    if (samples < minCount) return null
-    if (reading.kind === 'rate' && isPart && direction === 'below') return null
-    return direction === 'above' ? value > threshold : value < threshold
+    const { value } = read(reading, aggregate)
+    if (value !== null) observed[name] = value
   }
-  return { verdict: verdictOf(condition), observed, thresholds }
+  return { verdict: verdictOf(condition, aggregate, isWhole), observed, thresholds }
 }
 
-function every(verdicts: readonly Verdict[]): Verdict {
-  if (verdicts.includes(false)) return false
-  return verdicts.includes(null) ? null : true
+/** The verdict of evaluate alone: nearly every window is asked for no more. */
+export function verdictOf(condition: Condition, aggregate: Aggregate, isWhole: boolean): Verdict {
+  switch (condition.kind) {
+    case 'all':
+      return decide(condition.conditions, false, aggregate, isWhole)
+    case 'any':
+      return decide(condition.conditions, true, aggregate, isWhole)
+    case 'not': {
+      const inner = verdictOf(condition.condition, aggregate, isWhole)
+      return inner === null ? null : !inner
+    }
+    case 'compare':
+      return compare(condition, aggregate, isWhole)
+  }
 }
 
-function negate(verdict: Verdict): Verdict {
-  return verdict === null ? null : !verdict
+/** Of several verdicts a decisive one decides; else an unknown one leaves it unknown. */
+function decide(
+  conditions: readonly Condition[],
+  decisive: boolean,
+  aggregate: Aggregate,
+  isWhole: boolean,
+): Verdict {
+  let verdict: Verdict = !decisive
+  for (const condition of conditions) {
+    const own = verdictOf(condition, aggregate, isWhole)
+    if (own === decisive) return decisive
+    if (own === null) verdict = null
+  }
+  return verdict
+}
+
+function compare(comparison: Comparison, aggregate: Aggregate, isWhole: boolean): Verdict {
+  const { reading, direction, threshold, minCount } = comparison
+  const { value, samples } = read(reading, aggregate)
+  if (value === null || samples < minCount) return null
+  const isPart = !isWhole || aggregate.incomplete
+  if (reading.kind === 'rate' && isPart && direction === 'below') return null
+  return direction === 'above' ? value > threshold : value < threshold
+}
+
+function* comparisonsOf(condition: Condition): Iterable<Comparison> {
+  if (condition.kind === 'compare') yield condition
+  else if (condition.kind === 'not') yield* comparisonsOf(condition.condition)
+  else for (const inner of condition.conditions) yield* comparisonsOf(inner)
 }
 
 /** The value of a reading, null when there is none, and from how many samples it is. */

@@ -123,7 +123,8 @@ export function gaugeOf(target: SeriesAggregate, name: string): GaugeSum {
   return gauge
 }
 
-function distributionOf(target: SeriesAggregate, id: number): Distribution {
+/** The distribution of a measure, made when it is not there. */
+export function distributionOf(target: SeriesAggregate, id: number): Distribution {
   let distribution = target.metrics[id]
   if (!distribution) {
     distribution = createDistribution()
@@ -136,12 +137,23 @@ function distributionOf(target: SeriesAggregate, id: number): Distribution {
 export function mergeAggregate(target: SeriesAggregate, other: SeriesAggregate): void {
   settle(other)
   addCounts(target, other)
-  for (const [type, times] of other.errorsByType) addErrors(target, type, times)
   for (let id = 0; id < other.metrics.length; id++) {
     const distribution = other.metrics[id]
     if (distribution && distribution.count > 0)
       mergeDistribution(distributionOf(target, id), distribution)
   }
+  mergeLabelled(target, other)
+}
+
+/** The part of an aggregate that has names. */
+export interface Labelled {
+  readonly errorsByType: ReadonlyMap<string, number>
+  readonly gauges: ReadonlyMap<string, GaugeSum>
+}
+
+/** Adds the errors and gauges of `other`. */
+export function mergeLabelled(target: SeriesAggregate, other: Labelled): void {
+  for (const [type, times] of other.errorsByType) addErrors(target, type, times)
   for (const [name, gauge] of other.gauges) mergeGauge(gaugeOf(target, name), gauge)
 }
 

@@ -1,5 +1,4 @@
 import type { Closing } from '../../../schemas/records.ts'
-import { least } from '../extremes.ts'
 
 /** How much a source partition may be out of order, and when it counts as idle. */
 export interface WatermarkPolicy {
@@ -83,6 +82,8 @@ const NOT_REPORTED: PartitionState = {
   closed: NO_WATERMARK,
   completeMs: -1,
 }
+
+const NONE_REPORTED = [NOT_REPORTED]
 
 /** Width of the classes of append times in `ahead`. */
 const APPEND_CLASS_MS = 10_000
@@ -168,6 +169,11 @@ function joinOldest(ahead: Map<number, number>): void {
 
 /** The least of all partitions; -1 while one has not reported. */
 function minimum({ expected, byTopic }: SourceWatermarks, field: keyof PartitionState): number {
-  const rows = expected.map((topic) => byTopic.get(topic) ?? [NOT_REPORTED])
-  return least(rows.flat().map((state) => state[field]))
+  let result = Number.POSITIVE_INFINITY
+  for (const topic of expected) {
+    for (const state of byTopic.get(topic) ?? NONE_REPORTED) {
+      if (state[field] < result) result = state[field]
+    }
+  }
+  return result
 }

@@ -2,18 +2,25 @@ import { expect } from 'chai'
 import type { Aggregate, RuleEpisode } from '../../../schemas/records.ts'
 import { AGGREGATES, TRIGGER_EVENTS, TRIGGER_STATE } from '../../../schemas/topics.ts'
 import type { Plan, Processor } from '../../../services/core/processor.ts'
+import { createEpisode } from '../../../services/core/triggers/episode.ts'
 import { createTriggers } from '../../../services/triggers/processor.ts'
 import { compare, distribution, E2E_P95, rule, windowEnding } from '../core/triggers/fixture.ts'
 
 const FAST = { metrics: { e2e_us: distribution({ p95: 1 }) } }
 const SLOW = rule({ when: compare(E2E_P95, 100_000) })
 
-function processorOf(changelog: readonly unknown[] = []): Processor {
+type Policy = Parameters<typeof createTriggers>[1]
+
+function processorOf(
+  changelog: readonly unknown[] = [],
+  policy: Partial<Policy> = {},
+  count: (name: string) => void = () => {},
+): Processor {
   const assignment = {
     ...{ topic: AGGREGATES, partition: 0, committed: null, firstOffset: 0, changelog },
     partitions: { [TRIGGER_EVENTS]: 1, [TRIGGER_STATE]: 1 },
   }
-  return createTriggers(assignment, { rules: [SLOW], statesMax: 9 }, { count: () => {} })
+  return createTriggers(assignment, { rules: [SLOW], statesMax: 9, ...policy }, { count })
 }
 
 function give(processor: Processor, windows: readonly Aggregate[]): Plan {
@@ -39,5 +46,35 @@ describe('triggers/processor', () => {
     const later = { ...firing, evaluated_through: windowEnding(9).end }
     expect(give(processorOf([firing]), [windowEnding(2, FAST)]).outputs).to.have.length(1)
     expect(give(processorOf([later, firing]), [windowEnding(2, FAST)]).outputs).to.deep.equal([])
+  })
+
+  it('evaluates a rule on the windows of its size, grouping and series, and on no other', () => {
+    const rules = [
+      rule({ name: 'all' }),
+      rule({ name: 'one', series: { model: 'm-1' } }),
+      rule({ name: 'both', groupBy: ['model', 'region'] }),
+      rule({ name: 'long', windowMs: 900_000 }),
+      rule({ name: 'last' }),
+    ]
+    const fired = (window: Aggregate) => {
+      const { outputs } = give(processorOf([], { rules }), [window])
+      return outputs.map(({ key }) => key!.split('|')[0])
+    }
+    const long = { size_s: 900, start: windowEnding(-10).start }
+    expect(fired(windowEnding(0))).to.deep.equal(['all', 'one', 'last'])
+    expect(fired(windowEnding(0, { series: { model: 'm-2' } }))).to.deep.equal(['all', 'last'])
+    expect(fired(windowEnding(0, { series: { region: 'eu', model: 'm-1' } }))).deep.equal(['both'])
+    expect(fired(windowEnding(0, { series: {} }))).to.deep.equal([])
+    expect(fired(windowEnding(0, long))).to.deep.equal(['long'])
+  })
+
+  it('keeps so many pairs of rule and series, found again or new, and refuses the others', () => {
+    const names: string[] = []
+    const other = { ...createEpisode(rule({ name: 'gone' }), 'x'), evaluated_through: 1 }
+    const policy = { statesMax: 2 }
+    const processor = processorOf([other, other], policy, (name) => names.push(name))
+    const windows = ['a', 'b', 'a'].map((model, i) => windowEnding(i, { series: { model } }))
+    give(processor, windows)
+    expect(names).to.deep.equal(['evaluated', 'fired', 'refused_state', 'evaluated'])
   })
 })

@@ -1,0 +1,119 @@
+/** Windowing and statistics of some partitions in memory: bytes of token events in, windows out. */
+import type { WindowSlice } from '../../schemas/records.ts'
+import { AGGREGATES, AGGREGATES_LIVE, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
+import { createCodec, type Decoder, readSchemas } from '../../services/bus/codec.ts'
+import { createFileRegistry } from '../../services/bus/registry.ts'
+import { createTokenRunDecoder } from '../../services/bus/token-run-decoder.ts'
+import type { Plan } from '../../services/core/processor.ts'
+import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
+import { DEFAULT_GROUPINGS } from '../../services/core/windows/series.ts'
+import { createStatistics } from '../../services/statistics/processor.ts'
+import { DEFAULT_SERIES_MAX } from '../../services/windowing/fold.ts'
+import { createWindowing, DEFAULT_RECORDS_MAX } from '../../services/windowing/processor.ts'
+import { NOON_MS, NOON_US } from '../records.ts'
+import { requests } from './requests.ts'
+
+export interface Traffic {
+  readonly seed: number
+  readonly records: number
+  readonly chunksPerRecord: number
+  readonly series: number
+  readonly partitions: number
+}
+
+interface Sent {
+  readonly appendMs: number
+  readonly bytes: Uint8Array
+}
+
+/** What is sent: by second of append, by partition. */
+export type Log = readonly (readonly (readonly Sent[])[])[]
+
+const SECONDS = 60
+const FUTURE_MS = 60_000
+
+/** A minute of traffic around noon, when windows of all sizes close; and what decodes it. */
+export async function trafficOf(traffic: Traffic): Promise<{ log: Log; decoder: Decoder }> {
+  const codec = await createCodec(createFileRegistry(readSchemas()), () => NOON_MS)
+  const { partitions } = traffic
+  const startUs = NOON_US - 45e6
+  const log: Sent[][][] = []
+  requests({ ...traffic, startUs, spanUs: SECONDS * 1e6 }).forEach((record, i) => {
+    const passedUs = record.gaps_us.reduce((sum, gap) => sum + gap, record.elapsed_us)
+    const appendMs = Math.ceil((record.started_at + passedUs) / 1000)
+    const second = Math.floor((appendMs - startUs / 1000) / 1000)
+    log[second] ??= Array.from({ length: partitions }, () => [])
+    log[second][i % partitions]!.push({ appendMs, bytes: codec.encode(TOKEN_EVENTS, record) })
+  })
+  const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
+  return { log: log.filter((second) => second), decoder }
+}
+
+/** Takes the log through both; what it returns has to be held on to, to see what it holds. */
+export function flow(log: Log, decoder: Decoder, partitions: number) {
+  const topics = [TOKEN_EVENTS, WINDOW_SLICES, AGGREGATES, AGGREGATES_LIVE]
+  const all = Array.from({ length: partitions }, (_, partition) => partition)
+  const assigned = (topic: string, partition: number) => ({
+    ...{ topic, partition, committed: null, firstOffset: 0, changelog: [] },
+    partitions: Object.fromEntries(topics.map((name) => [name, partitions])),
+  })
+  const windowing = all.map((p) => createWindowing(assigned(TOKEN_EVENTS, p), WINDOWING, NO_COUNTS))
+  const statistics = all.map((p) =>
+    createStatistics(assigned(WINDOW_SLICES, p), STATISTICS, NO_COUNTS),
+  )
+  const [sent, merged] = [all.map(() => 0), all.map(() => 0)]
+  let results = 0
+
+  function fold(second: Log[number]): WindowSlice[][] {
+    const slices: WindowSlice[][] = all.map(() => [])
+    second.forEach((records, p) => {
+      const batch = decoded(records, sent[p]!, decoder)
+      sent[p]! += records.length
+      const plan = windowing[p]!.onBatch({ topic: TOKEN_EVENTS, partition: p, records: batch })
+      for (const { partition, value } of plan.outputs) slices[partition]!.push(value as WindowSlice)
+    })
+    return slices
+  }
+
+  for (const second of log) {
+    fold(second).forEach((values, q) => {
+      const first = merged[q]!
+      merged[q]! += values.length
+      const records = values.map((value, i) => ({
+        ...{ offset: first + i, appendMs: 0 },
+        ...good(value),
+      }))
+      results += taken(statistics[q]!.onBatch({ topic: WINDOW_SLICES, partition: q, records }))
+    })
+  }
+  return { results, windowing, statistics }
+}
+
+function* decoded(records: readonly Sent[], first: number, decoder: Decoder) {
+  for (let i = 0; i < records.length; i++) {
+    const { appendMs, bytes } = records[i]!
+    yield { offset: first + i, appendMs, ...decoder(bytes, appendMs) }
+  }
+}
+
+function good(value: WindowSlice) {
+  return { value, bad: null }
+}
+
+/** How many records a plan publishes, its further parts with it. */
+export function taken(plan: Plan): number {
+  let count = 0
+  for (let part: Plan | undefined = plan; part; part = part.rest?.()) count += part.outputs.length
+  return count
+}
+
+const NO_COUNTS = { count() {}, level() {}, folded() {}, watermarkDelay() {} }
+const WINDOWING = {
+  ...{ groupings: DEFAULT_GROUPINGS, seriesMax: DEFAULT_SERIES_MAX },
+  ...{ recordsMax: DEFAULT_RECORDS_MAX, cutMarginMs: 2_000 },
+  ...{ disorderMs: 5_000, futureMs: FUTURE_MS, idleAfterMs: 10_000 },
+}
+const STATISTICS = {
+  ...{ ...DEFAULT_WINDOWS, latenessMs: 120_000, holdMs: 900_000, liveEveryMs: 2_000 },
+  ...{ sourceTopics: [TOKEN_EVENTS], hasFleet: true },
+}

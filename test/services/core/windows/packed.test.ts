@@ -1,0 +1,29 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { mergePacked, packAggregate } from '../../../../services/core/windows/packed.ts'
+import { encodeSlice } from '../../../../services/core/windows/slice.ts'
+import { aggregateOf, anyCounted, bytesOf, mergeAll } from './aggregates.ts'
+
+describe('core/windows/packed', () => {
+  it('adds a packed aggregate as it adds the aggregate itself', () => {
+    fc.assert(
+      fc.property(anyCounted, anyCounted, (one, two) => {
+        const sum = aggregateOf(one)
+        mergePacked(sum, packAggregate(aggregateOf(two)))
+        const plain = mergeAll(aggregateOf(one), aggregateOf(two))
+        expect(bytesOf(encodeSlice(0, sum))).equal(bytesOf(encodeSlice(0, plain)))
+      }),
+    )
+  })
+
+  it('can be added again and again: nothing of it is given away', () => {
+    const error = { kind: 'error', type: 'timeout', times: 1 } as const
+    const reading = { kind: 'reading', name: 'gpu', value: 1, at: 1 } as const
+    const packed = packAggregate(aggregateOf([error, reading]))
+    const twice = aggregateOf([])
+    mergePacked(twice, packed)
+    mergePacked(twice, packed)
+    const plain = aggregateOf([error, error, reading, reading])
+    expect(encodeSlice(0, twice)).deep.equal(encodeSlice(0, plain))
+  })
+})
