@@ -20,6 +20,11 @@ export function probeDueMs(probe: number, record: number, sinceMs: number): numb
   return probeStartMs(probe, sinceMs) + (record + 1) * RECORD_MS
 }
 
+/** Of all probes together. */
+export function probeChunksPerSecond(): number {
+  return (PROBES * 1000) / GAP_MS
+}
+
 export function probeTenant(probe: number): string {
   return `probe-${probe}`
 }

@@ -4,11 +4,11 @@ import type { EachBatchPayload } from 'kafkajs'
 import type { Aggregate } from '../../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE } from '../../../schemas/topics.ts'
 import type { Cluster } from '../../broker/cluster.ts'
-import { PROBES, probeChunk, probeTenant } from './probes.ts'
+import { PROBES, probeChunk, probeChunksPerSecond, probeTenant } from './probes.ts'
 
 /** Delays in seconds, of what happened in the measured time. */
 export interface Delays {
-  /** From each chunk of the probes to the first live result that holds it... */
+  /** From each chunk of the probes to the first result that holds it, mostly a live one... */
   readonly live: number[]
   /** ...and from when its record was due to be sent. */
   readonly liveAfterSend: number[]
@@ -19,6 +19,9 @@ export interface Delays {
 export interface Watch {
   /** Measures from here on: chunks and windows between the two instants, of this load. */
   begin(sinceMs: number, fromMs: number, toMs: number): void
+  /** How many chunks and windows are still to come in a result. */
+  missing(): number
+  /** What has not come is as old as it is now. */
   take(): Delays
   close(): Promise<void>
 }
@@ -39,26 +42,25 @@ export async function startWatch({ kafka, codec }: Cluster): Promise<Watch> {
 
   async function eachBatch({ batch }: EachBatchPayload): Promise<void> {
     const nowMs = Date.now()
-    const read = batch.topic === AGGREGATES ? readFinal : readLive
+    const isFinal = batch.topic === AGGREGATES
     const decode = codec.decoder(batch.topic)
     for (const { key, value } of batch.messages) {
       const probe = PROBE_KEYS.get(key!.toString())
-      if (probe === undefined && read === readLive) continue
-      const { value: result } = decode(value, nowMs)
-      read(result as Aggregate, nowMs, probe)
+      if (probe === undefined && !isFinal) continue
+      const result = decode(value, nowMs).value as Aggregate
+      const { end, revision } = result
+      const isFirst = isFinal && revision === 0 && isMeasured(end)
+      if (isFirst) delays.final.push((nowMs - end) / 1000)
+      if (probe !== undefined) readProbe(result, nowMs, probe)
     }
   }
 
-  function readFinal({ end, revision }: Aggregate, nowMs: number): void {
-    if (revision === 0 && isMeasured(end)) delays.final.push((nowMs - end) / 1000)
-  }
-
-  function readLive({ size_s, start, metrics }: Aggregate, nowMs: number, probe?: number): void {
+  function readProbe({ size_s, start, metrics }: Aggregate, nowMs: number, probe: number): void {
     if (size_s !== SIZE_S || span.sinceMs === 0) return
     const name = `${probe}-${start}`
     const count = metrics.chunk_gap_us?.count ?? 0
     for (let nth = seen.get(name) ?? 0; nth < count; nth++) {
-      const { atMs, sentMs } = probeChunk(probe!, nth, start, span.sinceMs)
+      const { atMs, sentMs } = probeChunk(probe, nth, start, span.sinceMs)
       if (!isMeasured(atMs)) continue
       delays.live.push((nowMs - atMs) / 1000)
       delays.liveAfterSend.push((nowMs - sentMs) / 1000)
@@ -68,6 +70,11 @@ export async function startWatch({ kafka, codec }: Cluster): Promise<Watch> {
 
   function isMeasured(ms: number): boolean {
     return ms > span.fromMs && ms <= span.toMs
+  }
+
+  function missing(): number {
+    const chunks = Math.floor(((span.toMs - span.fromMs) / 1000) * probeChunksPerSecond())
+    return Math.max(0, chunks - delays.live.length)
   }
 
   const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve))
@@ -81,7 +88,17 @@ export async function startWatch({ kafka, codec }: Cluster): Promise<Watch> {
       delays = noDelays()
       seen = new Map()
     },
-    take: () => delays,
+    missing: () => missing() + (delays.final.length === 0 ? 1 : 0),
+    take() {
+      const age = (Date.now() - span.toMs) / 1000
+      const late = new Array(missing()).fill(age)
+      const { live, liveAfterSend, final } = delays
+      return {
+        live: [...live, ...late],
+        liveAfterSend: [...liveAfterSend, ...late],
+        final: final.length > 0 ? final : [age],
+      }
+    },
     close: () => consumer.disconnect(),
   }
 }
