@@ -17,6 +17,7 @@ import {
 import { type Bench, type Figure, slope } from './figure.ts'
 import { countedOf, measuredOf } from './fleet.ts'
 import { flow, trafficOf } from './flow.ts'
+import { liveBytes } from './live-bytes.ts'
 import { race } from './race.ts'
 import { createEvaluator, minuteOf, rulesOf } from './triggers.ts'
 
@@ -44,13 +45,13 @@ const CASES: readonly Case[] = [
     what: 'windowing and statistics, over series',
     sizes: scaled(1_000),
     prepare: (seed, share) => (series) =>
-      traffic({ seed, records: Math.ceil(40_000 * share), series, chunksPerRecord: 8 }),
+      traffic({ seed, records: Math.ceil(16_000 * share), series, chunksPerRecord: 200 }),
   },
   {
     what: 'windowing and statistics, over partitions of the same load each',
     sizes: () => doubled(4),
     prepare: (seed, share) => (partitions) =>
-      traffic({ seed, records: Math.ceil(2_000 * share) * partitions, series: 500, partitions }),
+      traffic({ seed, records: Math.ceil(1_000 * share) * partitions, series: 500, partitions }),
   },
   {
     what: 'triggers, over rules',
@@ -76,9 +77,10 @@ export const growth: Bench = {
       for (const size of all) works.push(await workOf(size))
       const slopes = { 'CPU time': [] as number[], memory: [] as number[] }
       // Once unmeasured, for the compiler.
-      measured(works.at(-1)!)
+      await measured(works.at(-1)!)
       for (let run = 0; run < runs; run++) {
-        const costs = works.map(measured)
+        const costs: Awaited<ReturnType<typeof measured>>[] = []
+        for (const work of works) costs.push(await measured(work))
         log(`${what}: ${all.map((size, i) => `${size}: ${said(costs[i]!)}`).join('; ')}`)
         slopes['CPU time'].push(
           slope(
@@ -103,21 +105,15 @@ export const growth: Bench = {
   },
 }
 
-function measured(work: () => unknown): { readonly ms: number; readonly bytes: number } {
-  const before = usedBytes()
+async function measured(work: () => unknown): Promise<{ ms: number; bytes: number }> {
+  const before = await liveBytes()
   const started = process.cpuUsage()
   const made = work()
   const { user, system } = process.cpuUsage(started)
-  const bytes = Math.max(1, usedBytes() - before)
+  const bytes = Math.max(1, (await liveBytes()) - before)
   // Looked at, so that it is not collected before.
   if (made === undefined) throw new Error('nothing was made')
   return { ms: (user + system) / 1000, bytes }
-}
-
-function usedBytes(): number {
-  globalThis.gc!()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
 }
 
 function said({ ms, bytes }: { ms: number; bytes: number }): string {

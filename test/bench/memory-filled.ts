@@ -1,6 +1,6 @@
 /** A process that memory.ts starts: fills windows of statistics, says what memory that took. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { SLICE_MS } from '../../services/core/windows/slice.ts'
+import { liveBytes } from './live-bytes.ts'
 import { createAlone, createRanges, give, type Load, takeLive } from './slices.ts'
 
 export interface Filling extends Load {
@@ -36,12 +36,3 @@ const filled: Filled = {
 }
 process.send!(filled)
 process.disconnect()
-
-async function liveBytes(): Promise<number> {
-  globalThis.gc!()
-  // Buffers outside the heap are let go of in the background.
-  await delay(200)
-  globalThis.gc!()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}
