@@ -16,7 +16,7 @@ interface Mutation {
 }
 
 const ROOT = new URL('../../', import.meta.url).pathname
-const SEEDS = 200
+const SEEDS = 400
 
 const MUTATIONS: readonly Mutation[] = [
   {
