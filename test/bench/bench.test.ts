@@ -67,5 +67,5 @@ describe('bench', () => {
     } finally {
       rmSync(folder, { recursive: true })
     }
-  }).timeout(60_000)
+  }).timeout(180_000)
 })
