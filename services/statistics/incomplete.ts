@@ -1,5 +1,5 @@
 import type { WindowPlan } from '../core/windows/hopping.ts'
-import { type SeriesState, type WindowEnd, windowKey } from './series-state.ts'
+import { endsBetween, type SeriesState, type WindowEnd, windowKey } from './series-state.ts'
 
 /** Window ends from one to another, each a hop after the one before. */
 export type Run = readonly [fromMs: number, toMs: number]
@@ -59,10 +59,10 @@ export function createIncomplete(): Incomplete {
       }
       return runs.slice(-RUNS_MAX)
     },
-    noteRuns(state, { sizesMs, hopMs }, runs) {
+    noteRuns(state, plan, runs) {
       for (const [fromMs, toMs] of runs) {
-        for (let endMs = fromMs; endMs <= toMs; endMs += hopMs) {
-          for (const sizeMs of sizesMs) note(state, { sizeMs, endMs })
+        for (const endMs of endsBetween(plan, fromMs - plan.hopMs, toMs)) {
+          for (const sizeMs of plan.sizesMs) note(state, { sizeMs, endMs })
         }
       }
     },

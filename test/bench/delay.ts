@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
-import { type Cluster, openCluster } from '../broker/cluster.ts'
+import { openCluster } from '../broker/cluster.ts'
 import { startService } from '../broker/processes.ts'
-import { caughtUp, committed } from './catch-up.ts'
+import { percentile } from '../faults/report.ts'
+import { caughtUp, committed, reached } from './catch-up.ts'
 import type { LoadOptions, LoadSaid } from './delay/load.ts'
 import { type Delays, startWatch } from './delay/watch.ts'
 import type { Bench, BenchSurroundings, Figure, Target } from './figure.ts'
-import { type Servers, startOurs, startServers } from './kafka-bench.ts'
-import { type PrefillOptions, prefill } from './prefill.ts'
+import { filledCluster, type Servers, startOurs, startServers } from './kafka-bench.ts'
 
 /** Chunks a second that the bench `both` reaches here; the loads are shares of it. */
 const CAPACITY = Number(process.env.BENCH_CAPACITY ?? 6e6)
@@ -39,7 +39,6 @@ const CHUNKS_PER_RECORD = 50
 
 /** Every slice of 10 s, over the 15 minutes of the longest window, has records of most series. */
 const RESTART = { series: 20_000, records: 90 * 20_000, chunksPerSecond: 5_000 }
-const RESTART_DEADLINE_MS = 300_000
 const MEMORY: Target = { of: 'value', is: 'at most', bound: 1536 }
 
 /** How old results are when they come, and how long until they come again after a stop. */
@@ -140,7 +139,7 @@ async function catchUp(servers: Servers, around: BenchSurroundings): Promise<Fig
   const size = { seed, records, chunksPerRecord: CHUNKS_PER_RECORD, series: SERIES }
   const seconds: number[] = []
   for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
-    const cluster = await filled(servers, { ...size, partitions: PARTITIONS })
+    const { cluster } = await filledCluster(servers, { ...size, partitions: PARTITIONS })
     const startedMs = performance.now()
     const stop = await startOurs(servers, cluster, ['windowing', 'statistics'])
     await caughtUp(cluster.admin, 'lens-windowing', TOKEN_EVENTS, 0)
@@ -166,7 +165,7 @@ async function* restart(servers: Servers, around: BenchSurroundings): AsyncGener
   const { series, chunksPerSecond } = RESTART
   const records = Math.ceil(RESTART.records * share)
   const size = { seed, records, chunksPerRecord: CHUNKS_PER_RECORD, series, partitions: PARTITIONS }
-  const cluster = await filled(servers, size)
+  const { cluster } = await filledCluster(servers, size)
   const stopWindowing = await startOurs(servers, cluster, ['windowing'])
   let statistics = await startService('statistics', servers.env)
   await caughtUp(cluster.admin, 'lens-windowing', TOKEN_EVENTS, 0)
@@ -179,10 +178,10 @@ async function* restart(servers: Servers, around: BenchSurroundings): AsyncGener
     await sleep(WARM_UP_MS)
     mebibytes.push(residentMebibytes(statistics.child.pid!))
     await statistics.end('SIGTERM')
-    const before = await statisticsCommits(cluster)
+    const before = await committed(cluster.admin, 'lens-statistics', WINDOW_SLICES)
     const startedMs = performance.now()
     statistics = await startService('statistics', servers.env)
-    await firstCommit(cluster, before)
+    await reached(cluster.admin, 'lens-statistics', WINDOW_SLICES, before + 1)
     seconds.push((performance.now() - startedMs) / 1000)
     log(`first commit after ${seconds.at(-1)!.toFixed(1)} s, ${mebibytes.at(-1)} MiB before`)
   }
@@ -199,31 +198,8 @@ async function* restart(servers: Servers, around: BenchSurroundings): AsyncGener
   yield { what, unit: 'MiB', values: mebibytes, target: MEMORY }
 }
 
-async function filled({ env }: Servers, size: PrefillOptions): Promise<Cluster> {
-  const cluster = await openCluster(env, size.partitions)
-  await prefill(cluster, size)
-  return cluster
-}
-
-function statisticsCommits({ admin }: Cluster): Promise<number> {
-  return committed(admin, 'lens-statistics', WINDOW_SLICES)
-}
-
-async function firstCommit(cluster: Cluster, before: number): Promise<void> {
-  const deadlineMs = performance.now() + RESTART_DEADLINE_MS
-  while ((await statisticsCommits(cluster)) <= before) {
-    if (performance.now() > deadlineMs) throw new Error('statistics does not commit')
-    await sleep(50)
-  }
-}
-
 /** VmRSS of a process. */
 function residentMebibytes(pid: number): number {
   const [, kibibytes] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))!
   return Math.round(Number(kibibytes) / 1024)
-}
-
-function percentile(values: readonly number[], q: number): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.ceil(q * sorted.length) - 1]!
 }

@@ -113,7 +113,8 @@ const WINDOWING = {
   ...{ recordsMax: DEFAULT_RECORDS_MAX, cutMarginMs: 2_000 },
   ...{ disorderMs: 5_000, futureMs: FUTURE_MS, idleAfterMs: 10_000 },
 }
-const STATISTICS = {
+/** What statistics is told by default. */
+export const STATISTICS = {
   ...{ ...DEFAULT_WINDOWS, latenessMs: 120_000, holdMs: 900_000, liveEveryMs: 2_000 },
   ...{ sourceTopics: [TOKEN_EVENTS], hasFleet: true },
 }

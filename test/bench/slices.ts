@@ -3,12 +3,11 @@ import type { WindowSlice } from '../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { Processor } from '../../services/core/processor.ts'
 import { createRandom } from '../../services/core/random.ts'
-import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
 import { encodeSlice, SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
 import { NOON_MS } from '../records.ts'
 import { countedOf, measuredOf, seriesLabels } from './fleet.ts'
-import { taken } from './flow.ts'
+import { STATISTICS, taken } from './flow.ts'
 
 export const SOURCE_TOPIC = 'raw'
 const REQUEST_CHUNKS = 50
@@ -24,10 +23,7 @@ export function createAlone(partitions = 1): Processor {
     ...{ topic: WINDOW_SLICES, partition: 0, committed: null, firstOffset: 0, changelog: [] },
     partitions: Object.fromEntries(topics.map((topic) => [topic, partitions])),
   }
-  const policy = {
-    ...{ ...DEFAULT_WINDOWS, latenessMs: 120_000, holdMs: 900_000, liveEveryMs: 2_000 },
-    ...{ sourceTopics: [SOURCE_TOPIC], hasFleet: false },
-  }
+  const policy = { ...STATISTICS, sourceTopics: [SOURCE_TOPIC], hasFleet: false }
   return createStatistics(assignment, policy, { count: () => {}, level: () => {} })
 }
 

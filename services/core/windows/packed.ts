@@ -9,10 +9,10 @@ import {
 } from '../histogram/packed.ts'
 import {
   distributionOf,
+  forEachMetric,
   type Labelled,
   mergeLabelled,
   type SeriesAggregate,
-  settle,
 } from './slice.ts'
 
 /**
@@ -27,8 +27,7 @@ const NONE = new Map<string, never>()
 
 /** The same aggregate, packed; `source` must not be counted into any more. */
 export function packAggregate(source: SeriesAggregate): PackedAggregate {
-  settle(source)
-  const { metrics, errorsByType, gauges } = source
+  const { errorsByType, gauges } = source
   beginPacking()
   packInteger(source.requests)
   packInteger(source.errors)
@@ -36,12 +35,10 @@ export function packAggregate(source: SeriesAggregate): PackedAggregate {
   packInteger(source.chunks)
   packInteger(source.inputTokens)
   packInteger(source.outputTokens)
-  for (let id = 0; id < metrics.length; id++) {
-    const distribution = metrics[id]
-    if (!distribution || distribution.count === 0) continue
+  forEachMetric(source, (id, distribution) => {
     packInteger(id)
     packDistribution(distribution)
-  }
+  })
   return {
     bytes: takePacked(),
     errorsByType: errorsByType.size === 0 ? NONE : errorsByType,

@@ -1,8 +1,8 @@
-import type { Aggregate } from '../../../schemas/records.ts'
+import type { Aggregate, Distribution } from '../../../schemas/records.ts'
 import { distributionResult } from '../histogram/distribution.ts'
 import { MEASURES } from '../measure/measures.ts'
 import { gaugeResult } from './gauge.ts'
-import { byName, type SeriesAggregate, settle } from './slice.ts'
+import { byName, encodeCounts, forEachMetric, type SeriesAggregate } from './slice.ts'
 
 /** Which window a result is of, and how far it is settled. */
 export interface WindowResult {
@@ -17,7 +17,11 @@ export interface WindowResult {
 
 /** The published form: lens.aggregates when final, lens.aggregates-live when not. */
 export function aggregateResult(window: WindowResult, source: SeriesAggregate): Aggregate {
-  settle(source)
+  const metrics: Record<string, Distribution> = {}
+  forEachMetric(source, (id, distribution) => {
+    const { name, unitShift } = MEASURES[id]!
+    metrics[name] = distributionResult(distribution, unitShift)
+  })
   return {
     series: window.series,
     size_s: window.sizeMs / 1000,
@@ -26,21 +30,8 @@ export function aggregateResult(window: WindowResult, source: SeriesAggregate): 
     final: window.final,
     revision: window.revision,
     incomplete: window.incomplete ?? false,
-    requests: source.requests,
-    errors: source.errors,
-    cancelled: source.cancelled,
-    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
-    chunks: source.chunks,
-    input_tokens: source.inputTokens,
-    output_tokens: source.outputTokens,
-    metrics: Object.fromEntries(
-      MEASURES.flatMap(({ id, name, unitShift }) => {
-        const distribution = source.metrics[id]
-        return distribution && distribution.count > 0
-          ? [[name, distributionResult(distribution, unitShift)]]
-          : []
-      }),
-    ),
+    ...encodeCounts(source),
+    metrics,
     gauges: Object.fromEntries(
       [...source.gauges].sort(byName).map(([name, gauge]) => [name, gaugeResult(gauge)]),
     ),

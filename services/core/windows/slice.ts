@@ -1,4 +1,4 @@
-import type { Slice } from '../../../schemas/records.ts'
+import type { Slice, SliceMetric } from '../../../schemas/records.ts'
 import { addSingles } from '../histogram/add-values.ts'
 import {
   addValue,
@@ -92,13 +92,26 @@ export function addGaps(
   }
 }
 
-/** Counts the gaps of one token in their two measures; to be done before anything is read. */
-export function settle(target: SeriesAggregate): void {
+/** Counts the gaps of one token in their two measures. */
+function settle(target: SeriesAggregate): void {
   const { singles } = target
   if (singles === null || singles.count === 0) return
   mergeDistribution(distributionOf(target, CHUNK_GAP.id), singles)
   mergeDistribution(distributionOf(target, ITL.id), singles)
   clearDistribution(singles)
+}
+
+/** Visits what was measured, by measure id: the only way in which distributions are read. */
+export function forEachMetric(
+  source: SeriesAggregate,
+  visit: (id: number, distribution: Distribution) => void,
+): void {
+  settle(source)
+  const { metrics } = source
+  for (let id = 0; id < metrics.length; id++) {
+    const distribution = metrics[id]
+    if (distribution && distribution.count > 0) visit(id, distribution)
+  }
 }
 
 /** Counts `times` errors of a class. */
@@ -135,13 +148,10 @@ export function distributionOf(target: SeriesAggregate, id: number): Distributio
 
 /** Adds `other` into `target`. */
 export function mergeAggregate(target: SeriesAggregate, other: SeriesAggregate): void {
-  settle(other)
   addCounts(target, other)
-  for (let id = 0; id < other.metrics.length; id++) {
-    const distribution = other.metrics[id]
-    if (distribution && distribution.count > 0)
-      mergeDistribution(distributionOf(target, id), distribution)
-  }
+  forEachMetric(other, (id, distribution) => {
+    mergeDistribution(distributionOf(target, id), distribution)
+  })
   mergeLabelled(target, other)
 }
 
@@ -176,11 +186,9 @@ function addCounts(
   target.outputTokens += other.outputTokens
 }
 
-/** The record that carries an aggregate from windowing to statistics. */
-export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
-  settle(source)
+/** The counts of an aggregate, as every record of one names them. */
+export function encodeCounts(source: SeriesAggregate) {
   return {
-    start: startMs,
     requests: source.requests,
     errors: source.errors,
     cancelled: source.cancelled,
@@ -188,9 +196,19 @@ export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
     chunks: source.chunks,
     input_tokens: source.inputTokens,
     output_tokens: source.outputTokens,
-    metrics: source.metrics.flatMap((distribution, id) =>
-      distribution && distribution.count > 0 ? [encodeDistribution(id, distribution)] : [],
-    ),
+  }
+}
+
+/** The record that carries an aggregate from windowing to statistics. */
+export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
+  const metrics: SliceMetric[] = []
+  forEachMetric(source, (id, distribution) => {
+    metrics.push(encodeDistribution(id, distribution))
+  })
+  return {
+    start: startMs,
+    ...encodeCounts(source),
+    metrics,
     gauges: [...source.gauges].sort(byName).map(([name, gauge]) => encodeGauge(name, gauge)),
   }
 }

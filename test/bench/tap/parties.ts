@@ -2,10 +2,11 @@
 import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { pickPorts } from '../../../infra/local/ports.ts'
 import type { Asked, Seen } from './client.ts'
 
 export interface Party {
@@ -75,7 +76,7 @@ export async function startNginx(upstreamPort: number): Promise<Party | null> {
     return null
   }
   const folder = mkdtempSync(join(tmpdir(), 'lens-nginx-'))
-  const port = await freePort()
+  const [port] = (await pickPorts(1)) as [number]
   const file = join(folder, 'nginx.conf')
   writeFileSync(file, nginxConfig(folder, port, upstreamPort))
   const stdio = ['ignore', 'ignore', 'inherit'] as const
@@ -105,15 +106,6 @@ export async function measure(asked: Asked): Promise<Seen> {
 async function failed(child: ChildProcess, name: string): Promise<never> {
   const [code, signal] = await once(child, 'exit')
   throw new Error(`${name} ended with ${code ?? signal}`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function untilListening(port: number): Promise<void> {
