@@ -11,7 +11,9 @@ export const statisticsOptions = z.object({
     .describe(
       'a window waits so long for a source partition, then closes incomplete; 0s = for ever',
     ),
-  liveEvery: duration.prefault('2s').describe('how often results of open windows are published'),
+  liveEvery: duration
+    .prefault('1s')
+    .describe('how often results of open windows are published; many series: less often'),
   noFleet: toggle.describe('the whole fleet is none of the groupings of windowing'),
 })
 

@@ -36,6 +36,9 @@ const COMMIT_EVERY_MS = 1_000
 /** Results in one plan. */
 const PART_MAX = 1_000
 
+/** Live results of one partition: with more than so many a second, they come less often. */
+const LIVE_PER_SECOND_MAX = 1_000
+
 /** Counters of one partition. */
 export interface StatisticsCounts {
   count(name: string, times: number): void
@@ -90,7 +93,7 @@ export function createStatistics(
   let next = start
   let uncommitted = false
   let committedMs = Number.NEGATIVE_INFINITY
-  let liveMs = Number.NEGATIVE_INFINITY
+  let liveDueMs = Number.NEGATIVE_INFINITY
   let lastAppendMs = Number.NEGATIVE_INFINITY
   let isReplaying = true
   endReplay()
@@ -101,13 +104,6 @@ export function createStatistics(
     reportWatermark(watermarks, report)
     if (!isReplaying) reportLateness(lateness, report, watermarks)
     return windows.advance({ ...watermarks, late: lateness.late })
-  }
-
-  function publish(topic: string, aggregates: readonly Aggregate[]): Output[] {
-    return aggregates.map((value) => {
-      const { key } = seriesOf(value.series)
-      return { topic, partition: partitionOf(key, partitions[topic]!), key, value }
-    })
   }
 
   function onBehalf(held: Held): Output {
@@ -147,8 +143,7 @@ export function createStatistics(
       uncommitted = false
       committedMs = nowMs
     }
-    const wakeMs = liveMs + policy.liveEveryMs
-    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs }
+    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs: liveDueMs }
   }
 
   function* results(batch: Batch): Iterable<Aggregate> {
@@ -164,16 +159,25 @@ export function createStatistics(
     uncommitted = true
   }
 
+  function* liveResults(nowMs: number): Iterable<Aggregate> {
+    let count = 0
+    for (const aggregate of windows.live()) {
+      count++
+      yield aggregate
+    }
+    liveDueMs = nowMs + Math.max(policy.liveEveryMs, (count / LIVE_PER_SECOND_MAX) * 1000)
+  }
+
   /** Takes a part of the results at a time: a watermark that jumps over a day closes thousands. */
   function inParts(topic: string, source: Iterator<Aggregate>, nowMs: () => number): Plan {
-    const part: Aggregate[] = []
+    const part: Output[] = []
     while (part.length < PART_MAX) {
       const { done, value } = source.next()
-      if (done) return plan(publish(topic, part), nowMs())
-      part.push(value)
+      if (done) return plan(part, nowMs())
+      part.push(keyed(topic, value, partitions[topic]!))
     }
     const rest = () => inParts(topic, source, nowMs)
-    return { outputs: publish(topic, part), effects: [], commit: null, wakeMs: nowMs(), rest }
+    return { outputs: part, effects: [], commit: null, wakeMs: nowMs(), rest }
   }
 
   return {
@@ -185,16 +189,20 @@ export function createStatistics(
       if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
       const held = caughtUp ? hold.look(brokerMs, watermarks) : []
       if (held.length > 0) return plan(held.map(onBehalf), brokerMs)
-      const due = brokerMs - liveMs >= policy.liveEveryMs
-      if (due) liveMs = brokerMs
       counts.level('series', windows.seriesCount(), partition)
       const delayMs = brokerMs - windows.through()
       if (Number.isFinite(delayMs)) counts.level('watermark_delay_ms', delayMs, partition)
-      const live = due ? windows.live() : []
+      const live = brokerMs >= liveDueMs ? liveResults(brokerMs) : []
       return inParts(AGGREGATES_LIVE, live[Symbol.iterator](), () => brokerMs)
     },
     onDrain: () => plan([], Number.POSITIVE_INFINITY),
   }
+}
+
+/** A result as a record of its series' partition. */
+function keyed(topic: string, value: Aggregate, partitions: number): Output {
+  const { key } = seriesOf(value.series)
+  return { topic, partition: partitionOf(key, partitions), key, value }
 }
 
 /** A closing record: in the log, so that all who read it close the same windows at one place. */

@@ -18,13 +18,13 @@ export interface SeriesState {
   readonly revisions: Map<string, number>
   /** Windows to correct at the next step, by windowKey. */
   readonly dirty: Map<string, WindowEnd>
-  /** Since the last live results. */
-  changed: boolean
+  /** Ends of the minutes that something was counted in since the last live results. */
+  readonly changed: Set<number>
 }
 
 /** A series without panes. */
 export function createSeriesState(series: Series): SeriesState {
-  return { series, panes: new Map(), revisions: new Map(), dirty: new Map(), changed: false }
+  return { series, panes: new Map(), revisions: new Map(), dirty: new Map(), changed: new Set() }
 }
 
 /** The key of a window in the maps of a series. */

@@ -1,5 +1,5 @@
 import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
-import { greatest, least } from '../core/extremes.ts'
+import { least } from '../core/extremes.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { mergeSlice } from '../core/windows/slice.ts'
@@ -63,7 +63,7 @@ export interface Windows {
    * anything else is done.
    */
   advance(to: Progress): Iterable<Aggregate>
-  /** Of the series that changed since the last call, the open windows that end next. */
+  /** The open windows that are the first to hold what has changed since the last call. */
   live(): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
@@ -122,8 +122,9 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       const state = stateOf(series)
       floors.set(slice.start, Math.min(floors.get(slice.start) ?? floorOffset, floorOffset))
       mergeSlice(openPane(state.panes, paneStart(policy, slice.start)), slice)
-      state.changed = true
-      if (firstEndAfter(policy, slice.start) <= through) counts.count('late_slice', 1)
+      const firstEndMs = firstEndAfter(policy, slice.start)
+      state.changed.add(firstEndMs)
+      if (firstEndMs <= through) counts.count('late_slice', 1)
       for (const window of closedWindowsOf(policy, slice.start, through)) {
         if (isOver(window.endMs)) counts.count('too_late_window', 1)
         else state.dirty.set(windowKey(window), window)
@@ -204,12 +205,11 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
       }
     },
     *live() {
-      const newest = greatest(floors.keys())
-      const endMs = firstEndAfter(policy, through > 0 ? Math.min(through, newest) : newest)
+      const nextMs = firstEndAfter(policy, through)
       for (const state of all.values()) {
-        if (!state.changed) continue
-        state.changed = false
-        yield* windowResults(state, policy, endMs, () => OPEN)
+        const ends = new Set([...state.changed].map((endMs) => Math.max(endMs, nextMs)))
+        state.changed.clear()
+        for (const endMs of ends) yield* windowResults(state, policy, endMs, () => OPEN)
       }
     },
     through: () => through,

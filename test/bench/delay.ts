@@ -30,8 +30,8 @@ const WARM_UP_MS = 5_000
 const REST_MS = 12_000
 const BEHIND_MAX_MS = 120_000
 
-/** What nothing here can go below: live results come every 2 s, final ones wait for disorder. */
-const LIVE_TICK = { name: 'live tick', values: [2] }
+/** What nothing here can go below: live results come every second, final ones wait for disorder. */
+const LIVE_TICK = { name: 'live tick', values: [1] }
 const DISORDER = { name: 'disorder', values: [5] }
 
 const BACKLOG_CHUNKS = 10e6

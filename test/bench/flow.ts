@@ -115,6 +115,6 @@ const WINDOWING = {
 }
 /** What statistics is told by default. */
 export const STATISTICS = {
-  ...{ ...DEFAULT_WINDOWS, latenessMs: 120_000, holdMs: 900_000, liveEveryMs: 2_000 },
+  ...{ ...DEFAULT_WINDOWS, latenessMs: 120_000, holdMs: 900_000, liveEveryMs: 1_000 },
   ...{ sourceTopics: [TOKEN_EVENTS], hasFleet: true },
 }

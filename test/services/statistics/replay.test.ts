@@ -10,7 +10,7 @@ const POLICY = {
   ...DEFAULT_WINDOWS,
   latenessMs: 120_000,
   holdMs: 900_000,
-  liveEveryMs: 2_000,
+  liveEveryMs: 1_000,
   sourceTopics: [SOURCE_TOPIC],
   hasFleet: true,
 }

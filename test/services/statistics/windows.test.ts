@@ -133,7 +133,7 @@ describe('statistics/windows', () => {
     expect(show(to(windows, 86_400)).length).equal(60)
   })
 
-  it('shows live only what changed, in the windows that end next', () => {
+  it('shows live only what changed, in the first open windows that hold it', () => {
     const { windows } = setUp()
     windows.merge(slice(0), 0)
     windows.merge(slice(0, 2, { model: 'n' }), 0)
@@ -144,6 +144,17 @@ describe('statistics/windows', () => {
     const live = [...windows.live()]
     expect(show(live)).deep.equal(['60: 2 (0)'])
     expect(live.every(({ final }) => !final)).equal(true)
+  })
+
+  it('shows live what comes before the windows before it have closed, and not those', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    windows.merge(slice(60), 0)
+    windows.merge(slice(120), 0)
+    to(windows, 65)
+    const live = [...windows.live()]
+    expect(show(live)).deep.equal(['120: 1 (0)', '180: 1 (0)'])
+    expect(show(live, 300)).deep.equal(['120: 2 (0)', '180: 3 (0)'])
   })
 
   it('keeps the floor of what it still needs', () => {
