@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module'
 import { assert } from '../core/errors.ts'
 import { readBatch } from './record-batch.ts'
+import { MAGIC_BYTE, writeBatch } from './record-batch-writer.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -55,11 +56,24 @@ interface Runner {
  * kafkajs knows only gzip, without one. The reader of fetches takes its decoder when it is loaded,
  * with the first fetch.
  */
-const batchDecoder = require.resolve('kafkajs/src/protocol/recordBatch/v0/decoder')
-require(batchDecoder)
-require.cache[batchDecoder]!.exports = readBatch
+replaced('kafkajs/src/protocol/recordBatch/v0/decoder', readBatch)
 const fetchReader = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages')
 assert(!require.cache[fetchReader], 'kafkajs has fetched before it was patched')
+
+/**
+ * A batch is written here too, in one go. Records are handed on as they are, which reads the value
+ * of each where kafkajs does. The writer of requests takes both when it is loaded.
+ */
+replaced('kafkajs/src/protocol/recordBatch/record/v0/index', (record: object) => record)
+replaced('kafkajs/src/protocol/recordBatch/v0/index', { RecordBatch: writeBatch, MAGIC_BYTE })
+const requestWriter = require.resolve('kafkajs/src/protocol/requests/produce/v3/request')
+assert(!require.cache[requestWriter], 'kafkajs has sent before it was patched')
+
+function replaced(path: string, by: unknown): void {
+  const file = require.resolve(path)
+  require(file)
+  require.cache[file]!.exports = by
+}
 
 /**
  * A connection that breaks in the middle of a response keeps that half, and after it has connected

@@ -4,15 +4,15 @@ import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import { foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
 import {
-  finestGrouping,
+  createSeriesIndex,
   type Grouping,
   otherSeries,
-  requestSeries,
+  type RequestSeries,
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
 import { encodeSlice, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
-import type { AggregatePool } from './aggregate-pool.ts'
+import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
 
 export interface FoldPolicy {
   readonly groupings: readonly Grouping[]
@@ -21,6 +21,17 @@ export interface FoldPolicy {
 }
 
 export const DEFAULT_SERIES_MAX = 20_000
+
+/** What the ranges of all partitions use again and again. */
+export interface FoldShared {
+  readonly pool: AggregatePool
+  readonly seriesOfLabels: (labels: Labels) => RequestSeries
+}
+
+/** Nothing yet. */
+export function createFoldShared(groupings: readonly Grouping[]): FoldShared {
+  return { pool: createAggregatePool(), seriesOfLabels: createSeriesIndex(groupings) }
+}
 
 /**
  * One range in the making: events go into the finest grouping, which the others are merged from at
@@ -45,10 +56,11 @@ export interface SeriesSlices {
 type Slices = Map<number, SeriesAggregate>
 
 /** An empty range. */
-export function createFold({ groupings, seriesMax }: FoldPolicy, shared: AggregatePool): Fold {
+export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldShared): Fold {
+  const { seriesOfLabels } = shared
   const taken: SeriesAggregate[] = []
   const pool = () => {
-    const one = shared.take()
+    const one = shared.pool.take()
     taken.push(one)
     return one
   }
@@ -73,16 +85,10 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: Aggrega
 
   function merged(): Table {
     const table: Table = new Map()
-    const finest = mergeFinest(byLabels, groupings, pool)
-    for (const [labels, slices] of finest) {
-      // One row may have the slices themselves, which are looked at by no other set of labels.
-      let isGiven = false
-      for (const grouping of groupings) {
-        const series = capped(grouping, requestSeries(grouping, labels))
-        if (isGiven || table.has(series.key)) addSlices(table, series, slices, pool)
-        else table.set(series.key, { series, slices })
-        isGiven ||= table.get(series.key)!.slices === slices
-      }
+    for (const { series, slices } of mergeFinest(byLabels, seriesOfLabels, pool)) {
+      series.byGrouping.forEach((own, i) => {
+        addSlices(table, capped(groupings[i]!, own), slices, pool)
+      })
     }
     for (const { series, slices } of samples.values()) addSlices(table, series, slices, pool)
     return table
@@ -119,7 +125,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: Aggrega
         const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
         for (const part of partsOf(encoded)) into.push({ labels: series.labels, slices: part })
       }
-      shared.giveBack(taken)
+      shared.pool.giveBack(taken)
       return byPartition
     },
     sliceCount: () => sliceCount,
@@ -147,7 +153,14 @@ function partsOf(slices: readonly Slice[]): Slice[][] {
   return parts
 }
 
-type Table = Map<string, { readonly series: Series; readonly slices: Slices }>
+interface Row {
+  readonly series: Series
+  /** Those of the first that was added, as they are, until there is a second one. */
+  slices: Slices
+  isOwn: boolean
+}
+
+type Table = Map<string, Row>
 
 function at(slices: Slices, pool: () => SeriesAggregate): SliceAt {
   return (startMs) => {
@@ -160,10 +173,11 @@ function at(slices: Slices, pool: () => SeriesAggregate): SliceAt {
   }
 }
 
-function rowOf(table: Table, series: Series) {
+/** The row of a sample's series. */
+function rowOf(table: Table, series: Series): Row {
   let row = table.get(series.key)
   if (!row) {
-    row = { series, slices: new Map() }
+    row = { series, slices: new Map(), isOwn: true }
     table.set(series.key, row)
   }
   return row
@@ -175,25 +189,39 @@ function addSlices(
   slices: Slices,
   pool: () => SeriesAggregate,
 ): void {
-  const into = at(rowOf(table, series).slices, pool)
-  for (const [startMs, slice] of slices) mergeAggregate(into(startMs), slice)
+  const row = table.get(series.key)
+  if (!row) {
+    table.set(series.key, { series, slices, isOwn: false })
+    return
+  }
+  if (!row.isOwn) {
+    const first = row.slices
+    row.slices = new Map()
+    row.isOwn = true
+    mergeSlices(row.slices, first, pool)
+  }
+  mergeSlices(row.slices, slices, pool)
+}
+
+function mergeSlices(into: Slices, slices: Slices, pool: () => SeriesAggregate): void {
+  const target = at(into, pool)
+  for (const [startMs, slice] of slices) mergeAggregate(target(startMs), slice)
 }
 
 /** Labels that differ only in what no grouping names (provider, attributes) are one series. */
 function mergeFinest(
   byLabels: ReadonlyMap<Labels, Slices>,
-  groupings: readonly Grouping[],
+  seriesOfLabels: (labels: Labels) => RequestSeries,
   pool: () => SeriesAggregate,
-): readonly (readonly [Labels, Slices])[] {
-  const finest = finestGrouping(groupings)
-  const table = new Map<string, [Labels, Slices]>()
+): Iterable<{ readonly series: RequestSeries; readonly slices: Slices }> {
+  const table = new Map<string, { readonly series: RequestSeries; readonly slices: Slices }>()
   for (const [labels, slices] of byLabels) {
-    const { key } = requestSeries(finest, labels)
-    const row = table.get(key)
-    if (row) for (const [startMs, slice] of slices) mergeAggregate(at(row[1], pool)(startMs), slice)
-    else table.set(key, [labels, slices])
+    const series = seriesOfLabels(labels)
+    const row = table.get(series.finest.key)
+    if (row) mergeSlices(row.slices, slices, pool)
+    else table.set(series.finest.key, { series, slices })
   }
-  return [...table.values()]
+  return table.values()
 }
 
 function sampleLabel(sample: ResourceSample, name: string): string {

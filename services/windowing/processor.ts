@@ -13,8 +13,7 @@ import type {
 import { eventTimeUs } from '../core/windows/fold.ts'
 import { SLICE_MS } from '../core/windows/slice.ts'
 import { advanceWatermark, NO_WATERMARK, type WatermarkPolicy } from '../core/windows/watermark.ts'
-import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
-import { createFold, type FoldPolicy } from './fold.ts'
+import { createFold, createFoldShared, type FoldPolicy, type FoldShared } from './fold.ts'
 
 /** What windowing is told. */
 export interface WindowingPolicy extends FoldPolicy, WatermarkPolicy {
@@ -49,7 +48,7 @@ export function createWindowing(
   { topic, partition, committed, firstOffset, partitions }: Assignment,
   policy: WindowingPolicy,
   counts: WindowingCounts,
-  pool: AggregatePool = createAggregatePool(),
+  shared: FoldShared = createFoldShared(policy.groupings),
 ): Processor {
   const slicePartitions = partitions[WINDOW_SLICES]!
   const sourcePartitions = partitions[topic]!
@@ -63,7 +62,7 @@ export function createWindowing(
   let lastAppendMs = Number.NEGATIVE_INFINITY
   let completeMs = -1
   let reported = false
-  let fold = createFold(policy, pool)
+  let fold = createFold(policy, shared)
 
   function add({ offset, appendMs, value, bad }: Decoded): void {
     records++
@@ -123,7 +122,7 @@ export function createWindowing(
     }
     counts.folded(fold.seriesFolded())
     if (records > 0) counts.watermarkDelay(lastAppendMs - watermark, partition)
-    fold = createFold(policy, pool)
+    fold = createFold(policy, shared)
     from = next
     records = 0
     chunks = 0

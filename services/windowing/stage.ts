@@ -4,8 +4,8 @@ import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
 import { createSampleDecoder } from '../bus/sample-decoder.ts'
 import { createTokenRunDecoder } from '../bus/token-run-decoder.ts'
-import { createAggregatePool } from './aggregate-pool.ts'
 import type { WindowingConfig } from './config.ts'
+import { createFoldShared } from './fold.ts'
 import { createWindowing } from './processor.ts'
 
 /** Windowing as a stage: raw events in, ranges of slices out. */
@@ -23,7 +23,7 @@ export function windowingStage(
     idleAfterMs: config.idleAfter,
     cutMarginMs: config.cutMargin,
   }
-  const pool = createAggregatePool()
+  const shared = createFoldShared(config.groupings)
   const counts = {
     folded: (times: number) => health.count('series_folded', times),
     watermarkDelay: (ms: number, partition: number) =>
@@ -38,6 +38,6 @@ export function windowingStage(
       [RESOURCE_SAMPLES]: createSampleDecoder(codec, RESOURCE_SAMPLES, config.future),
     },
     deadLetters: true,
-    create: (assignment) => createWindowing(assignment, policy, counts, pool),
+    create: (assignment) => createWindowing(assignment, policy, counts, shared),
   }
 }

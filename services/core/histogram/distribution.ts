@@ -24,8 +24,8 @@ export interface Distribution {
   max: number
   /** Bucket index of counts[0]. */
   offset: number
-  /** Bucket counts; the ends may be zero. */
-  counts: Float64Array
+  /** Bucket counts; the ends may be zero. Wide when a bucket might hold more than 2^32 - 1. */
+  counts: Uint32Array | Float64Array
 }
 
 type Five = [number, number, number, number, number]
@@ -34,7 +34,8 @@ type Five = [number, number, number, number, number]
 export const VALUE_MAX = 2 ** 40
 
 const GROWTH = 32
-const NO_COUNTS = new Float64Array(0)
+const NO_COUNTS = new Uint32Array(0)
+const NARROW_MAX = 2 ** 32 - 1
 
 /** A distribution of nothing. */
 export function createDistribution(): Distribution {
@@ -63,6 +64,7 @@ export function clearDistribution(target: Distribution): void {
 
 /** Counts an integer 0 <= value <= VALUE_MAX, `times` >= 1 times. */
 export function addValue(target: Distribution, value: number, times: number): void {
+  expectMore(target, times)
   target.count += times
   addProduct(target.sum, value, 1, times)
   addProduct(target.squares, value, value, times)
@@ -75,8 +77,13 @@ export function addValue(target: Distribution, value: number, times: number): vo
   addToBucket(target, bucketIndex(value), times)
 }
 
-/** Counts in the bucket of that index, `times` times; the rest of the state is the caller's. */
-export function addToBucket(target: Distribution, index: number, times: number): void {
+/** Widens the counts, if they must be for so many more values. */
+export function expectMore(target: Distribution, times: number): void {
+  if (target.count + times <= NARROW_MAX || target.counts instanceof Float64Array) return
+  target.counts = Float64Array.from(target.counts)
+}
+
+function addToBucket(target: Distribution, index: number, times: number): void {
   const { offset, counts } = target
   if (index < offset || index >= offset + counts.length) {
     // Half as much again on that side: values come one by one, and each move is a copy.
@@ -90,6 +97,7 @@ export function addToBucket(target: Distribution, index: number, times: number):
 /** Adds `other` into `target`. */
 export function mergeDistribution(target: Distribution, other: Distribution): void {
   if (other.count === 0) return
+  expectMore(target, other.count)
   target.count += other.count
   target.zeroCount += other.zeroCount
   mergeExact(target.sum, other.sum)
@@ -111,7 +119,8 @@ export function cover(target: Distribution, from: number, to: number): void {
   const start = empty ? from : Math.min(from, offset)
   const end = empty ? to : Math.max(to, offset + counts.length)
   const first = Math.floor(start / GROWTH) * GROWTH
-  const grown = new Float64Array(Math.ceil(end / GROWTH) * GROWTH - first)
+  const size = Math.ceil(end / GROWTH) * GROWTH - first
+  const grown = counts instanceof Float64Array ? new Float64Array(size) : new Uint32Array(size)
   if (!empty) grown.set(counts, offset - first)
   target.offset = first
   target.counts = grown
@@ -207,6 +216,7 @@ export function encodeDistribution(id: number, source: Distribution): SliceMetri
 
 /** Adds a decoded record into `target`; what encodeDistribution wrote is merged exactly. */
 export function mergeEncoded(target: Distribution, record: SliceMetric): void {
+  expectMore(target, record.count)
   target.count += record.count
   target.zeroCount += record.zero_count
   target.sum.high += record.sum_high

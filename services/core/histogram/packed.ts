@@ -1,4 +1,4 @@
-import { cover, type Distribution, occupied } from './distribution.ts'
+import { cover, type Distribution, expectMore, occupied } from './distribution.ts'
 import { addExact } from './exact-sum.ts'
 
 /**
@@ -82,7 +82,9 @@ export function packDistribution(source: Distribution): void {
 
 /** Adds what packDistribution wrote into `target`. */
 export function mergePackedDistribution(target: Distribution, reader: PackedReader): void {
-  target.count += readInteger(reader)
+  const count = readInteger(reader)
+  expectMore(target, count)
+  target.count += count
   target.zeroCount += readInteger(reader)
   target.sum.high += readInteger(reader)
   addExact(target.sum, readInteger(reader))
@@ -98,7 +100,12 @@ export function mergePackedDistribution(target: Distribution, reader: PackedRead
 }
 
 /** The loop that windows are summed up in: readInteger, written out. */
-function addCounts(counts: Float64Array, from: number, length: number, reader: PackedReader) {
+function addCounts(
+  counts: Distribution['counts'],
+  from: number,
+  length: number,
+  reader: PackedReader,
+) {
   const { bytes } = reader
   const to = from + length
   let { at } = reader

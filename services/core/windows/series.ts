@@ -33,6 +33,29 @@ export function requestSeries(grouping: Grouping, labels: Labels): Series {
   return seriesOf(Object.fromEntries(grouping.map((name) => [name, dimensionValue(labels, name)])))
 }
 
+/** The series of a request in each grouping, and in the finest one. */
+export interface RequestSeries {
+  readonly finest: Series
+  readonly byGrouping: readonly Series[]
+}
+
+/** Finds the series of labels; equal labels must be the same object: it is made once for each. */
+export function createSeriesIndex(
+  groupings: readonly Grouping[],
+): (labels: Labels) => RequestSeries {
+  const known = new WeakMap<Labels, RequestSeries>()
+  const finest = finestGrouping(groupings)
+  return (labels) => {
+    let series = known.get(labels)
+    if (!series) {
+      const byGrouping = groupings.map((grouping) => requestSeries(grouping, labels))
+      series = { finest: requestSeries(finest, labels), byGrouping }
+      known.set(labels, series)
+    }
+    return series
+  }
+}
+
 /** The overflow series of a grouping. */
 export function otherSeries(grouping: Grouping): Series {
   return seriesOf(Object.fromEntries(grouping.map((name) => [name, OTHER])))

@@ -1,5 +1,4 @@
 import type { Slice, SliceMetric } from '../../../schemas/records.ts'
-import { addSingles } from '../histogram/add-values.ts'
 import {
   addValue,
   clearDistribution,
@@ -10,6 +9,7 @@ import {
   mergeEncoded,
 } from '../histogram/distribution.ts'
 import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
+import { countGaps, createGapBuffer, type GapBuffer, isFull, keepGaps } from './gap-buffer.ts'
 import { createGauge, encodeGauge, type GaugeSum, mergeEncodedGauge, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
@@ -30,8 +30,8 @@ export interface SeriesAggregate {
   outputTokens: number
   /** By measure id; null or empty until something was measured. */
   readonly metrics: (Distribution | null)[]
-  /** Gaps of one token, not yet counted in the two measures that they belong to. */
-  singles: Distribution | null
+  /** Not yet counted in the two measures that they belong to. */
+  gaps: GapBuffer | null
   readonly gauges: Map<string, GaugeSum>
 }
 
@@ -45,7 +45,7 @@ export function createAggregate(): SeriesAggregate {
     ...createCounts(),
     errorsByType: new Map(),
     metrics: MEASURES.map(() => null),
-    singles: null,
+    gaps: null,
     gauges: new Map(),
   }
 }
@@ -54,9 +54,8 @@ export function createAggregate(): SeriesAggregate {
 export function clearAggregate(target: SeriesAggregate): void {
   Object.assign(target, createCounts())
   target.errorsByType.clear()
-  for (const distribution of [...target.metrics, target.singles]) {
-    if (distribution) clearDistribution(distribution)
-  }
+  for (const distribution of target.metrics) if (distribution) clearDistribution(distribution)
+  if (target.gaps) target.gaps.count = 0
   target.gauges.clear()
 }
 
@@ -72,33 +71,27 @@ export function addMeasure(
 
 /**
  * Counts the gaps[from, to) of chunks behind the first one: each as a gap between chunks, and as
- * those between its tokens, where it has any. Without `tokens` each chunk has one. A gap of one token is
- * both: it is counted once, and in both when the aggregate is read.
+ * those between its tokens, where it has any. Without `tokens` each chunk has one.
  */
 export function addGaps(
   target: SeriesAggregate,
-  gaps: Int32Array,
+  gapsUs: Int32Array,
   tokens: Int32Array | null,
   from: number,
   to: number,
 ): void {
-  target.singles ??= createDistribution()
-  if (addSingles(target.singles, gaps, tokens, from, to) === 0) return
-  for (let i = from; i < to; i++) {
-    const count = tokens![i]!
-    if (count === 1) continue
-    addMeasure(target, CHUNK_GAP, gaps[i]!, 1)
-    if (count > 0) addMeasure(target, ITL, Math.round(gaps[i]! / count), count)
+  target.gaps ??= createGapBuffer()
+  for (let at = from; at < to; ) {
+    if (isFull(target.gaps)) settle(target)
+    at = keepGaps(target.gaps, gapsUs, tokens, at, to)
   }
 }
 
-/** Counts the gaps of one token in their two measures. */
+/** Counts the gaps that are kept. */
 function settle(target: SeriesAggregate): void {
-  const { singles } = target
-  if (singles === null || singles.count === 0) return
-  mergeDistribution(distributionOf(target, CHUNK_GAP.id), singles)
-  mergeDistribution(distributionOf(target, ITL.id), singles)
-  clearDistribution(singles)
+  const { gaps } = target
+  if (gaps === null || gaps.count === 0) return
+  countGaps(gaps, distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id))
 }
 
 /** Visits what was measured, by measure id: the only way in which distributions are read. */
@@ -192,12 +185,18 @@ export function encodeCounts(source: SeriesAggregate) {
     requests: source.requests,
     errors: source.errors,
     cancelled: source.cancelled,
-    errors_by_type: Object.fromEntries([...source.errorsByType].sort(byName)),
+    errors_by_type: entriesOf(source.errorsByType),
     chunks: source.chunks,
     input_tokens: source.inputTokens,
     output_tokens: source.outputTokens,
   }
 }
+
+function entriesOf(counts: ReadonlyMap<string, number>): Record<string, number> {
+  return counts.size === 0 ? NO_ENTRIES : Object.fromEntries([...counts].sort(byName))
+}
+
+const NO_ENTRIES: Record<string, number> = Object.freeze({})
 
 /** The record that carries an aggregate from windowing to statistics. */
 export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { addSingles } from '../../../../services/core/histogram/add-values.ts'
+import { addValues } from '../../../../services/core/histogram/add-values.ts'
 import { bucketIndex } from '../../../../services/core/histogram/bucket.ts'
 import {
   addValue,
@@ -58,20 +58,20 @@ describe('core/histogram/distribution: counting', () => {
     )
   })
 
-  it('counts those of weight 1 at once as one after the other, and says how many others are', () => {
+  it('counts many at once as one after the other', () => {
     const value = fc.oneof(fc.nat(3), fc.nat(50_000), fc.nat(2 ** 31 - 1))
-    const all = fc.array(fc.tuple(value, fc.nat(2)), { maxLength: 60 })
+    const times = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 ** 31 - 1 }))
+    const all = fc.array(fc.tuple(value, times), { maxLength: 60 })
     fc.assert(
       fc.property(all, fc.boolean(), fc.nat(5), (pairs, isWeighted, skipped) => {
         const values = Int32Array.from(pairs, ([value]) => value)
         const weights = isWeighted ? Int32Array.from(pairs, ([, weight]) => weight) : null
         const [atOnce, singly] = [distributionOf([[7, 1]]), distributionOf([[7, 1]])]
         const from = Math.min(skipped, values.length)
-        const others = addSingles(atOnce, values, weights, from, values.length)
-        const singles = pairs.slice(from).filter(([, weight]) => !isWeighted || weight === 1)
-        for (const [value] of singles) addValue(singly, value, 1)
+        addValues(atOnce, values, weights, from, values.length)
+        for (const [value, times] of pairs.slice(from))
+          addValue(singly, value, isWeighted ? times : 1)
         expect(encodeDistribution(ID, atOnce)).to.deep.equal(encodeDistribution(ID, singly))
-        expect(others).to.equal(values.length - from - singles.length)
       }),
     )
   })
@@ -79,10 +79,20 @@ describe('core/histogram/distribution: counting', () => {
   it('leaves no sum to a double that it cannot hold', () => {
     const [value, count] = [2 ** 20 - 1, 20_000]
     const atOnce = createDistribution()
-    addSingles(atOnce, new Int32Array(count).fill(value), null, 0, count)
+    addValues(atOnce, new Int32Array(count).fill(value), null, 0, count)
     expect(encodeDistribution(ID, atOnce)).to.deep.equal(
       encodeDistribution(ID, distributionOf([[value, count]])),
     )
+  })
+
+  it('counts more than 2^32 in one bucket, whichever way they come', () => {
+    const [value, times] = [1_000, 2 ** 31]
+    const [many, added] = [distributionOf([[value, times - 2]]), distributionOf([[value, times]])]
+    mergeDistribution(added, many)
+    addValues(added, Int32Array.of(value, value), null, 0, 2)
+    mergeEncoded(added, encodeDistribution(ID, distributionOf([[value, times]])))
+    expect(encodeDistribution(ID, added)).to.deep.include({ count: 3 * times })
+    expect([...encodeDistribution(ID, added).counts]).to.deep.equal([3 * times])
   })
 
   it('keeps zeros apart from the buckets', () => {
