@@ -1,5 +1,6 @@
 /** The one builder of records for tests. */
-import type { RequestEnd, ResourceSample, TokenEvents } from '../schemas/records.ts'
+import type { RequestEnd, ResourceSample, Slice, TokenEvents } from '../schemas/records.ts'
+import { encodeSlice, type SeriesAggregate } from '../services/core/windows/slice.ts'
 
 /** 2026-11-24T12:00:00Z, on the boundary of a 15-minute window; microseconds. */
 export const NOON_US = 1_795_521_600_000_000
@@ -83,4 +84,11 @@ export function resourceSample(more: Partial<ResourceSample> = {}): ResourceSamp
     attributes: {},
     ...more,
   }
+}
+
+/** The slice of an aggregate as a record that nothing else holds a part of. */
+export function sliceRecord(startMs: number, aggregate: SeriesAggregate): Slice {
+  const { metrics, ...slice } = encodeSlice(startMs, aggregate)
+  const own = metrics.map(({ counts, ...metric }) => ({ ...metric, counts: Array.from(counts) }))
+  return { ...slice, metrics: own }
 }

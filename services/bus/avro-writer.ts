@@ -4,7 +4,7 @@ export interface AvroWriter {
   open(header: Uint8Array): void
   long(value: number): void
   /** An array of longs, in one block. */
-  longs(values: readonly number[]): void
+  longs(values: ArrayLike<number>): void
   /** An array, or the entries of a map, in one block. */
   block<T>(items: readonly T[], write: (item: T) => void): void
   double(value: number): void

@@ -7,9 +7,8 @@ import {
   type KafkaMessage,
   type PartitionAssigner,
 } from 'kafkajs'
-import { LensError } from '../core/errors.ts'
+import { assert, LensError } from '../core/errors.ts'
 import type { LogRecord, Source, SourceHandlers, TopicPartition } from './port.ts'
-import type { Message } from './record-batch.ts'
 import { saysMembershipLost } from './retry.ts'
 
 interface SourceParts {
@@ -64,7 +63,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         // One broker's handlers may outlive a generation that another's fetch has ended (kafkajs
         // would note their offsets in the next one).
         const isOver = () => at !== generation || isStale() || !isRunning()
-        const records = messages.map(toRecord)
+        const records = recordsOf(messages)
         const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
         // An upload, or the unknown schema ids of one batch, can take longer than a session.
         const beating = setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
@@ -153,7 +152,7 @@ async function collect(consumer: Consumer, topic: string, end: number): Promise<
     const running = consumer.run({
       autoCommit: false,
       async eachBatch({ batch }) {
-        for (const message of batch.messages) records.push(toRecord(message))
+        for (const record of recordsOf(batch.messages)) records.push(record)
         if (Number(batch.lastOffset()) >= end - 1) resolve()
       },
     })
@@ -189,13 +188,9 @@ function onlyPartition(topic: string, partition: number): PartitionAssigner {
   })
 }
 
-/** A kafkajs message as our record. */
-function toRecord(message: KafkaMessage): LogRecord {
-  return {
-    offset: Number(message.offset),
-    appendMs: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
-    batchFrom: (message as Partial<Message>).batchFrom,
-  }
+/** What record-batch.ts has made of them; kafkajs's own are of brokers before Kafka 0.11. */
+function recordsOf(messages: readonly KafkaMessage[]): readonly LogRecord[] {
+  const records = messages as unknown as readonly LogRecord[]
+  assert(typeof (records[0]?.offset ?? 0) === 'number', 'the log has records of an old format')
+  return records
 }

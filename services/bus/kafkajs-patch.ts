@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module'
 import { assert } from '../core/errors.ts'
-import { readBatch } from './record-batch.ts'
+import { type Message, readBatch } from './record-batch.ts'
 import { MAGIC_BYTE, writeBatch } from './record-batch-writer.ts'
 
 const require = createRequire(import.meta.url)
@@ -31,6 +31,36 @@ prototype.scheduleCheckPendingRequests = function (this: RequestQueue) {
 }
 
 /**
+ * For each record kafkajs makes two BigInts, to leave out those before the offset that was asked
+ * for. Records come in the order of their offsets. Where kafkajs was loaded before, it goes on so.
+ */
+const Batch = require('kafkajs/src/consumer/batch') as new (
+  topic: string,
+  fetchedOffset: string,
+  partitionData: PartitionData,
+) => FetchedBatch
+replaced(
+  'kafkajs/src/consumer/batch',
+  class extends Batch {
+    constructor(topic: string, fetchedOffset: string, partitionData: PartitionData) {
+      const { messages, abortedTransactions } = partitionData
+      const isPlain = !abortedTransactions?.length && messages.every((one) => !one.isControlRecord)
+      super(topic, fetchedOffset, isPlain ? { ...partitionData, messages: [] } : partitionData)
+      if (!isPlain) return
+      const from = messages.findIndex(({ offset }) => offset >= Number(fetchedOffset))
+      this.rawMessages = messages
+      this.messagesWithinOffset = from < 0 ? [] : from === 0 ? messages : messages.slice(from)
+      this.messages = this.messagesWithinOffset
+    }
+  },
+)
+
+interface PartitionData {
+  readonly messages: readonly Message[]
+  readonly abortedTransactions: readonly unknown[] | null
+}
+
+/**
  * A fetch that holds nothing but control records goes to eachBatch too, without messages: the
  * adapter sees every offset pass, and a reader of a transaction's end does not wait for ever.
  */
@@ -42,6 +72,9 @@ runner.prototype.handleBatch = function (this: Runner, batch: FetchedBatch) {
 }
 
 interface FetchedBatch {
+  rawMessages: readonly Message[]
+  messagesWithinOffset: readonly Message[]
+  messages: readonly Message[]
   isEmptyDueToFiltering(): boolean
 }
 

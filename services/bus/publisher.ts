@@ -77,7 +77,8 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
       const place = `${topic}-${partition}`
       const group = byPartition.get(place) ?? { topic, partition, records: [] }
       byPartition.set(place, group)
-      group.records.push({ key, value: codec.encode(topic, value) })
+      const bytes = value instanceof Uint8Array ? value : codec.encode(topic, value)
+      group.records.push({ key, value: bytes })
     }
     await Promise.all(
       [...byPartition.values()].map((group) =>

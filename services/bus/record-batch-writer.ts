@@ -1,10 +1,12 @@
+import zlib from 'node:zlib'
 import { crc32c } from '@node-rs/crc32'
+import { compressFrameSync } from 'lz4-napi'
 import { assert } from '../core/errors.ts'
 
 /** A record as kafkajs hands it over. */
 export interface OutgoingRecord {
   readonly key?: string | Buffer | null
-  readonly value: Buffer | null
+  readonly value: string | Buffer | null
   readonly headers?: Readonly<Record<string, unknown>>
   readonly offsetDelta: number
   readonly timestampDelta: number
@@ -30,53 +32,69 @@ export interface Encoded {
   size(): number
 }
 
+/** The version of the layout. */
+export const MAGIC_BYTE = 2
 const HEAD_BYTES = 61
 const BYTES_BEFORE_LENGTH_COUNTS = 12
 const CRC_AT = 17
 const BYTES_BEFORE_CRC_COUNTS = 21
-/** The version of the layout. */
-export const MAGIC_BYTE = 2
+const TRANSACTIONAL = 0x10
 /** Of a record besides its key and value: six numbers, a byte, and no headers. */
 const RECORD_HEAD_BYTES_MAX = 48
 
+/** By the number that a batch names its compression with. */
+export const PACK: Record<number, (bytes: Buffer) => Buffer> = {
+  1: zlib.gzipSync,
+  3: compressFrameSync,
+  4: zlib.zstdCompressSync,
+}
+
 /**
  * Writes a batch into one buffer, in the place of kafkajs, which makes one of 512 bytes for each
- * record and copies it into larger and larger ones. Neither headers nor compression nor
- * transactions, which nothing here sends. The layout is in record-batch.ts.
+ * record and copies it into larger and larger ones. Without headers, which nothing here sends. The
+ * layout is in record-batch.ts.
  */
 export function writeBatch(batch: OutgoingBatch): Encoded {
   const { records, compression, transactional } = batch
-  assert(compression === 0 && !transactional, 'this writes plain batches only')
   const bytes = Buffer.allocUnsafe(HEAD_BYTES + records.reduce((sum, r) => sum + bytesMost(r), 0))
-  const end = writeRecords(bytes, HEAD_BYTES, records)
-  bytes.writeBigInt64BE(0n, 0)
-  bytes.writeInt32BE(end - BYTES_BEFORE_LENGTH_COUNTS, 8)
-  bytes.writeInt32BE(0, 12)
-  bytes.writeInt8(MAGIC_BYTE, 16)
-  bytes.writeInt16BE(0, 21)
-  bytes.writeInt32BE(batch.lastOffsetDelta, 23)
-  bytes.writeBigInt64BE(BigInt(batch.firstTimestamp), 27)
-  bytes.writeBigInt64BE(BigInt(batch.maxTimestamp), 35)
-  bytes.writeBigInt64BE(BigInt(batch.producerId.toString()), 43)
-  bytes.writeInt16BE(batch.producerEpoch, 51)
-  bytes.writeInt32BE(batch.firstSequence, 53)
-  bytes.writeInt32BE(records.length, 57)
-  bytes.writeUInt32BE(crc32c(bytes.subarray(BYTES_BEFORE_CRC_COUNTS, end)), CRC_AT)
-  const buf = bytes.subarray(0, end)
-  return { buf, buffer: buf, size: () => end }
+  const plain = bytes.subarray(0, writeRecords(bytes, HEAD_BYTES, records))
+  const buf = compression === 0 ? plain : pack(plain, compression)
+  buf.writeBigInt64BE(0n, 0)
+  buf.writeInt32BE(buf.length - BYTES_BEFORE_LENGTH_COUNTS, 8)
+  buf.writeInt32BE(0, 12)
+  buf.writeInt8(MAGIC_BYTE, 16)
+  buf.writeInt16BE(compression | (transactional ? TRANSACTIONAL : 0), 21)
+  buf.writeInt32BE(batch.lastOffsetDelta, 23)
+  buf.writeBigInt64BE(BigInt(batch.firstTimestamp), 27)
+  buf.writeBigInt64BE(BigInt(batch.maxTimestamp), 35)
+  buf.writeBigInt64BE(BigInt(batch.producerId.toString()), 43)
+  buf.writeInt16BE(batch.producerEpoch, 51)
+  buf.writeInt32BE(batch.firstSequence, 53)
+  buf.writeInt32BE(records.length, 57)
+  buf.writeUInt32BE(crc32c(buf.subarray(BYTES_BEFORE_CRC_COUNTS)), CRC_AT)
+  return { buf, buffer: buf, size: () => buf.length }
+}
+
+function pack(plain: Buffer, compression: number): Buffer {
+  const packer = PACK[compression]
+  assert(packer !== undefined, `this does not write batches with compression ${compression}`)
+  return Buffer.concat([plain.subarray(0, HEAD_BYTES), packer(plain.subarray(HEAD_BYTES))])
 }
 
 function bytesMost({ key, value }: OutgoingRecord): number {
-  const keyBytes = typeof key === 'string' ? key.length * 3 : (key?.length ?? 0)
-  return RECORD_HEAD_BYTES_MAX + keyBytes + (value?.length ?? 0)
+  return RECORD_HEAD_BYTES_MAX + textBytesMost(key) + textBytesMost(value)
+}
+
+function textBytesMost(text: string | Buffer | null | undefined): number {
+  return typeof text === 'string' ? text.length * 3 : (text?.length ?? 0)
 }
 
 function writeRecords(into: Buffer, from: number, records: readonly OutgoingRecord[]): number {
   let at = from
-  for (const { key, value, headers, offsetDelta, timestampDelta } of records) {
+  for (const { key = null, value, headers, offsetDelta, timestampDelta } of records) {
     assert(headers === undefined, 'this writes records without headers')
-    const keyBytes = key == null ? -1 : Buffer.byteLength(key)
-    const valueBytes = value === null ? -1 : value.length
+    const keyBytes = key === null ? -1 : Buffer.byteLength(key)
+    const valueBytes = value === null ? -1 : Buffer.byteLength(value)
     const body =
       2 +
       varintSize(timestampDelta) +
@@ -90,13 +108,17 @@ function writeRecords(into: Buffer, from: number, records: readonly OutgoingReco
     at = writeVarint(into, at, timestampDelta)
     at = writeVarint(into, at, offsetDelta)
     at = writeVarint(into, at, keyBytes)
-    if (typeof key === 'string') at += into.write(key, at)
-    else if (key) at += key.copy(into, at)
+    at = writeText(into, at, key)
     at = writeVarint(into, at, valueBytes)
-    if (value) at += value.copy(into, at)
+    at = writeText(into, at, value)
     into[at++] = 0
   }
   return at
+}
+
+function writeText(into: Buffer, at: number, text: string | Buffer | null): number {
+  if (text === null) return at
+  return at + (typeof text === 'string' ? into.write(text, at) : text.copy(into, at))
 }
 
 /** A zigzag varint of a number below 2^52; returns where it ends. */

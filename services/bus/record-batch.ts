@@ -1,4 +1,4 @@
-import { NOT_UNPACKED } from './port.ts'
+import { type LogRecord, NOT_UNPACKED } from './port.ts'
 import { TooLarge, UNPACK } from './unpack.ts'
 
 /** The bytes of one partition in the answer to a fetch, and how far they have been read. */
@@ -8,15 +8,9 @@ export interface Fetched {
 }
 
 /** A record as kafkajs hands it on; headers are left out, since nothing here looks at them. */
-export interface Message {
-  readonly offset: string
-  readonly timestamp: string
-  readonly key: Buffer | null
-  readonly value: Uint8Array | null
+export interface Message extends LogRecord {
   readonly isControlRecord: boolean
   readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean }
-  /** As LogRecord.batchFrom. */
-  readonly batchFrom?: number
 }
 
 /** A batch that holds more is not unpacked: one record stands for it, and is a dead letter. */
@@ -107,7 +101,6 @@ async function unpack({ bytes, attributes }: Head): Promise<Buffer> {
 function readRecords(plain: Buffer, head: Head): Message[] {
   const { firstOffset, firstMs, maxMs, attributes, count } = head
   const isAppendTime = (attributes & APPEND_TIME) !== 0
-  const appended = String(maxMs)
   const common = commonOf(head)
   let at = 0
 
@@ -142,16 +135,16 @@ function readRecords(plain: Buffer, head: Head): Message[] {
     const key = bytes()
     const value = bytes()
     at = end
-    const timestamp = isAppendTime ? appended : String(firstMs + timeDelta)
+    const appendMs = isAppendTime ? maxMs : firstMs + timeDelta
     const { isControlRecord, batchContext } = common
-    return { offset: String(offset), timestamp, key, value, isControlRecord, batchContext }
+    return { offset, appendMs, key, value, batchFrom: undefined, isControlRecord, batchContext }
   })
 }
 
 /** At the batch's last offset, so that whoever has read it has passed over all of them. */
 function standIn(head: Head): Message {
   const { firstOffset, lastOffset, maxMs } = head
-  const place = { offset: String(lastOffset), timestamp: String(maxMs), batchFrom: firstOffset }
+  const place = { offset: lastOffset, appendMs: maxMs, batchFrom: firstOffset }
   return { ...place, key: null, value: NOT_UNPACKED, ...commonOf(head) }
 }
 

@@ -1,11 +1,13 @@
-import type { Closing, Slice, SliceGauge, SliceMetric, WindowSlice } from '../../schemas/records.ts'
+import type { Closing, SliceGauge } from '../../schemas/records.ts'
+import type { EncodedDistribution } from '../core/histogram/distribution.ts'
+import type { EncodedSlice, EncodedWindowSlice } from '../core/windows/slice.ts'
 import type { AvroWriter } from './avro-writer.ts'
 
 /**
  * The writer of what windowing publishes: nine of ten of its bytes are counts of buckets, for each
  * of which avsc calls a function. The bytes are those that avsc gives.
  */
-export function createSliceWriter(writer: AvroWriter): (record: WindowSlice) => void {
+export function createSliceWriter(writer: AvroWriter): (record: EncodedWindowSlice) => void {
   const { long, longs, block, double, boolean, string } = writer
 
   function text([name, value]: readonly [string, string]): void {
@@ -18,7 +20,7 @@ export function createSliceWriter(writer: AvroWriter): (record: WindowSlice) => 
     long(times)
   }
 
-  function metric(from: SliceMetric): void {
+  function metric(from: EncodedDistribution): void {
     long(from.id)
     long(from.count)
     long(from.zero_count)
@@ -43,7 +45,7 @@ export function createSliceWriter(writer: AvroWriter): (record: WindowSlice) => 
     long(from.last_at)
   }
 
-  function slice(from: Slice): void {
+  function slice(from: EncodedSlice): void {
     long(from.start)
     long(from.requests)
     long(from.errors)

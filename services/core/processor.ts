@@ -75,6 +75,7 @@ export interface Output {
   readonly topic: string
   readonly partition: number
   readonly key: string | null
+  /** A record of the topic, or its bytes. */
   readonly value: object
 }
 

@@ -1,4 +1,4 @@
-import type { ResourceSample, Slice } from '../../schemas/records.ts'
+import type { ResourceSample } from '../../schemas/records.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
@@ -11,7 +11,12 @@ import {
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
-import { encodeSlice, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
+import {
+  type EncodedSlice,
+  encodeSlice,
+  mergeAggregate,
+  type SeriesAggregate,
+} from '../core/windows/slice.ts'
 import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
 
 export interface FoldPolicy {
@@ -40,8 +45,12 @@ export function createFoldShared(groupings: readonly Grouping[]): FoldShared {
 export interface Fold {
   run(run: TokenRun): void
   sample(sample: ResourceSample): void
-  /** The records to publish, by partition of the slices topic, in a fixed order; ends the range. */
+  /**
+   * The records to publish, by partition of the slices topic, in a fixed order; ends the range.
+   * They are valid until it is released.
+   */
   results(partitions: number): readonly (readonly SeriesSlices[])[]
+  release(): void
   /** Slices that are held, of all series of the finest grouping: the memory of the range. */
   sliceCount(): number
   /** How many times a series was folded into `other`. */
@@ -50,7 +59,7 @@ export interface Fold {
 
 export interface SeriesSlices {
   readonly labels: Readonly<Record<string, string>>
-  readonly slices: readonly Slice[]
+  readonly slices: readonly EncodedSlice[]
 }
 
 type Slices = Map<number, SeriesAggregate>
@@ -125,9 +134,9 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
         const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
         for (const part of partsOf(encoded)) into.push({ labels: series.labels, slices: part })
       }
-      shared.pool.giveBack(taken)
       return byPartition
     },
+    release: () => shared.pool.giveBack(taken),
     sliceCount: () => sliceCount,
     seriesFolded: () => folded,
   }
@@ -137,8 +146,8 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
 const PART_WEIGHT_MAX = 20_000
 
 /** Cuts the slices of a series into records of a bounded size; a weight is about ten bytes. */
-function partsOf(slices: readonly Slice[]): Slice[][] {
-  const parts: Slice[][] = []
+function partsOf(slices: readonly EncodedSlice[]): EncodedSlice[][] {
+  const parts: EncodedSlice[][] = []
   let weight = Number.POSITIVE_INFINITY
   for (const slice of slices) {
     const own = slice.metrics.reduce((sum, { counts }) => sum + counts.length + 8, 20)

@@ -1,4 +1,4 @@
-import type { ResourceSample, WindowSlice } from '../../schemas/records.ts'
+import type { ResourceSample } from '../../schemas/records.ts'
 import { RESOURCE_SAMPLES, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import type {
@@ -11,9 +11,9 @@ import type {
   Tick,
 } from '../core/processor.ts'
 import { eventTimeUs } from '../core/windows/fold.ts'
-import { SLICE_MS } from '../core/windows/slice.ts'
+import { type EncodedWindowSlice, SLICE_MS } from '../core/windows/slice.ts'
 import { advanceWatermark, NO_WATERMARK, type WatermarkPolicy } from '../core/windows/watermark.ts'
-import { createFold, createFoldShared, type FoldPolicy, type FoldShared } from './fold.ts'
+import { createFold, type FoldPolicy, type FoldShared } from './fold.ts'
 
 /** What windowing is told. */
 export interface WindowingPolicy extends FoldPolicy, WatermarkPolicy {
@@ -38,6 +38,14 @@ export interface WindowingCounts {
   watermarkDelay(delayMs: number, partition: number): void
 }
 
+/** What the partitions of one process have in common. */
+export interface WindowingParts {
+  readonly counts: WindowingCounts
+  readonly shared: FoldShared
+  /** The record as it is published: a copy, in bytes. */
+  readonly encode: (record: EncodedWindowSlice) => object
+}
+
 /**
  * Folds one source partition into slices and flushes them in ranges of offsets. A range ends
  * before the first record whose append lies in a later second than its predecessor's, or after
@@ -47,8 +55,7 @@ export interface WindowingCounts {
 export function createWindowing(
   { topic, partition, committed, firstOffset, partitions }: Assignment,
   policy: WindowingPolicy,
-  counts: WindowingCounts,
-  shared: FoldShared = createFoldShared(policy.groupings),
+  { counts, shared, encode }: WindowingParts,
 ): Processor {
   const slicePartitions = partitions[WINDOW_SLICES]!
   const sourcePartitions = partitions[topic]!
@@ -104,7 +111,7 @@ export function createWindowing(
     for (let q = 0; q < slicePartitions; q++) {
       const series = perPartition[q]!
       for (const { labels, slices } of series) {
-        const value: WindowSlice = { ...range, series: labels, slices, closing: null }
+        const value = encode({ ...range, series: labels, slices, closing: null })
         outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })
       }
       const closing = {
@@ -117,9 +124,10 @@ export function createWindowing(
         source_partitions: sourcePartitions,
         on_behalf: false,
       }
-      const value: WindowSlice = { ...range, series: null, slices: [], closing }
+      const value = encode({ ...range, series: null, slices: [], closing })
       outputs.push({ topic: WINDOW_SLICES, partition: q, key: null, value })
     }
+    fold.release()
     counts.folded(fold.seriesFolded())
     if (records > 0) counts.watermarkDelay(lastAppendMs - watermark, partition)
     fold = createFold(policy, shared)

@@ -1,9 +1,10 @@
-import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
+import { RESOURCE_SAMPLES, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { Codec } from '../bus/codec.ts'
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
 import { createSampleDecoder } from '../bus/sample-decoder.ts'
 import { createTokenRunDecoder } from '../bus/token-run-decoder.ts'
+import type { EncodedWindowSlice } from '../core/windows/slice.ts'
 import type { WindowingConfig } from './config.ts'
 import { createFoldShared } from './fold.ts'
 import { createWindowing } from './processor.ts'
@@ -23,11 +24,15 @@ export function windowingStage(
     idleAfterMs: config.idleAfter,
     cutMarginMs: config.cutMargin,
   }
-  const shared = createFoldShared(config.groupings)
   const counts = {
     folded: (times: number) => health.count('series_folded', times),
     watermarkDelay: (ms: number, partition: number) =>
       health.level('watermark_delay_ms', ms, partition),
+  }
+  const parts = {
+    counts,
+    shared: createFoldShared(config.groupings),
+    encode: (record: EncodedWindowSlice) => codec.encode(WINDOW_SLICES, record),
   }
   return {
     name: 'windowing',
@@ -38,6 +43,6 @@ export function windowingStage(
       [RESOURCE_SAMPLES]: createSampleDecoder(codec, RESOURCE_SAMPLES, config.future),
     },
     deadLetters: true,
-    create: (assignment) => createWindowing(assignment, policy, counts, shared),
+    create: (assignment) => createWindowing(assignment, policy, parts),
   }
 }

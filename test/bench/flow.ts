@@ -1,14 +1,14 @@
 /** Windowing and statistics of some partitions in memory: bytes of token events in, windows out. */
-import type { WindowSlice } from '../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
-import { createCodec, type Decoder, readSchemas } from '../../services/bus/codec.ts'
+import { type Codec, createCodec, type Decoder, readSchemas } from '../../services/bus/codec.ts'
 import { createFileRegistry } from '../../services/bus/registry.ts'
 import { createTokenRunDecoder } from '../../services/bus/token-run-decoder.ts'
 import type { Plan } from '../../services/core/processor.ts'
 import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
 import { DEFAULT_GROUPINGS } from '../../services/core/windows/series.ts'
+import type { EncodedWindowSlice } from '../../services/core/windows/slice.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
-import { DEFAULT_SERIES_MAX } from '../../services/windowing/fold.ts'
+import { createFoldShared, DEFAULT_SERIES_MAX } from '../../services/windowing/fold.ts'
 import { createWindowing, DEFAULT_RECORDS_MAX } from '../../services/windowing/processor.ts'
 import { NOON_MS, NOON_US } from '../records.ts'
 import { requests } from './requests.ts'
@@ -33,7 +33,7 @@ const SECONDS = 60
 const FUTURE_MS = 60_000
 
 /** A minute of traffic around noon, when windows of all sizes close; and what decodes it. */
-export async function trafficOf(traffic: Traffic): Promise<{ log: Log; decoder: Decoder }> {
+export async function trafficOf(traffic: Traffic): Promise<{ log: Log; codec: Codec }> {
   const codec = await createCodec(createFileRegistry(readSchemas()), () => NOON_MS)
   const { partitions } = traffic
   const startUs = NOON_US - 45e6
@@ -45,32 +45,38 @@ export async function trafficOf(traffic: Traffic): Promise<{ log: Log; decoder: 
     log[second] ??= Array.from({ length: partitions }, () => [])
     log[second][i % partitions]!.push({ appendMs, bytes: codec.encode(TOKEN_EVENTS, record) })
   })
-  const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
-  return { log: log.filter((second) => second), decoder }
+  return { log: log.filter((second) => second), codec }
 }
 
 /** Takes the log through both; what it returns has to be held on to, to see what it holds. */
-export function flow(log: Log, decoder: Decoder, partitions: number) {
+export function flow(log: Log, codec: Codec, partitions: number) {
+  const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
+  const slicesDecoder = codec.decoder(WINDOW_SLICES)
+  const parts = {
+    counts: NO_COUNTS,
+    shared: createFoldShared(DEFAULT_GROUPINGS),
+    encode: (record: EncodedWindowSlice) => codec.encode(WINDOW_SLICES, record),
+  }
   const topics = [TOKEN_EVENTS, WINDOW_SLICES, AGGREGATES, AGGREGATES_LIVE]
   const all = Array.from({ length: partitions }, (_, partition) => partition)
   const assigned = (topic: string, partition: number) => ({
     ...{ topic, partition, committed: null, firstOffset: 0, changelog: [] },
     partitions: Object.fromEntries(topics.map((name) => [name, partitions])),
   })
-  const windowing = all.map((p) => createWindowing(assigned(TOKEN_EVENTS, p), WINDOWING, NO_COUNTS))
+  const windowing = all.map((p) => createWindowing(assigned(TOKEN_EVENTS, p), WINDOWING, parts))
   const statistics = all.map((p) =>
     createStatistics(assigned(WINDOW_SLICES, p), STATISTICS, NO_COUNTS),
   )
   const [sent, merged] = [all.map(() => 0), all.map(() => 0)]
   let results = 0
 
-  function fold(second: Log[number]): WindowSlice[][] {
-    const slices: WindowSlice[][] = all.map(() => [])
+  function fold(second: Log[number]): Uint8Array[][] {
+    const slices: Uint8Array[][] = all.map(() => [])
     second.forEach((records, p) => {
       const batch = decoded(records, sent[p]!, decoder)
       sent[p]! += records.length
       const plan = windowing[p]!.onBatch({ topic: TOKEN_EVENTS, partition: p, records: batch })
-      for (const { partition, value } of plan.outputs) slices[partition]!.push(value as WindowSlice)
+      for (const { partition, value } of plan.outputs) slices[partition]!.push(value as Uint8Array)
     })
     return slices
   }
@@ -81,7 +87,7 @@ export function flow(log: Log, decoder: Decoder, partitions: number) {
       merged[q]! += values.length
       const records = values.map((value, i) => ({
         ...{ offset: first + i, appendMs: 0 },
-        ...good(value),
+        ...slicesDecoder(value, 0),
       }))
       results += taken(statistics[q]!.onBatch({ topic: WINDOW_SLICES, partition: q, records }))
     })
@@ -94,10 +100,6 @@ function* decoded(records: readonly Sent[], first: number, decoder: Decoder) {
     const { appendMs, bytes } = records[i]!
     yield { offset: first + i, appendMs, ...decoder(bytes, appendMs) }
   }
-}
-
-function good(value: WindowSlice) {
-  return { value, bad: null }
 }
 
 /** How many records a plan publishes, its further parts with it. */

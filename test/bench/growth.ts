@@ -130,8 +130,8 @@ interface Sizes {
 
 async function traffic(sizes: Sizes): Promise<() => unknown> {
   const all = { chunksPerRecord: 50, partitions: PARTITIONS, ...sizes }
-  const { log, decoder } = await trafficOf(all)
-  return () => flow(log, decoder, all.partitions)
+  const { log, codec } = await trafficOf(all)
+  return () => flow(log, codec, all.partitions)
 }
 
 /** All windows that end at one instant: from panes, beside each from its slices and nothing. */

@@ -3,9 +3,9 @@ import type { WindowSlice } from '../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { Processor } from '../../services/core/processor.ts'
 import { createRandom } from '../../services/core/random.ts'
-import { encodeSlice, SLICE_MS } from '../../services/core/windows/slice.ts'
+import { SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
-import { NOON_MS } from '../records.ts'
+import { NOON_MS, sliceRecord } from '../records.ts'
 import { countedOf, measuredOf, seriesLabels } from './fleet.ts'
 import { STATISTICS, taken } from './flow.ts'
 
@@ -39,7 +39,7 @@ export function createRanges({ seed, series, requests }: Load): (n: number) => W
   const random = createRandom(seed)
   const kinds = Array.from({ length: DIFFERENT }, () => {
     const measured = measuredOf(requests, REQUEST_CHUNKS, random)
-    return encodeSlice(0, countedOf(requests, REQUEST_CHUNKS, measured))
+    return sliceRecord(0, countedOf(requests, REQUEST_CHUNKS, measured))
   })
   const labels = Array.from({ length: series }, (_, place) => seriesLabels(place))
   return (n) => {

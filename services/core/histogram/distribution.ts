@@ -196,8 +196,13 @@ export function distributionResult(source: Distribution, unitShift: number): Dis
   }
 }
 
-/** The record that carries a distribution between stages. */
-export function encodeDistribution(id: number, source: Distribution): SliceMetric {
+/** The record that carries a distribution between stages; its counts may be a view of others. */
+export type EncodedDistribution = Omit<SliceMetric, 'counts'> & {
+  readonly counts: ArrayLike<number>
+}
+
+/** A distribution's record: valid until anything is counted in it, or it is cleared. */
+export function encodeDistribution(id: number, source: Distribution): EncodedDistribution {
   const [first, end] = occupied(source)
   return {
     id,
@@ -210,12 +215,12 @@ export function encodeDistribution(id: number, source: Distribution): SliceMetri
     min: source.min,
     max: source.max,
     offset: first === end ? 0 : source.offset + first,
-    counts: listOf(source, first, end),
+    counts: source.counts.subarray(first, end),
   }
 }
 
 /** Adds a decoded record into `target`; what encodeDistribution wrote is merged exactly. */
-export function mergeEncoded(target: Distribution, record: SliceMetric): void {
+export function mergeEncoded(target: Distribution, record: EncodedDistribution): void {
   expectMore(target, record.count)
   target.count += record.count
   target.zeroCount += record.zero_count

@@ -1,9 +1,10 @@
-import type { Slice, SliceMetric } from '../../../schemas/records.ts'
+import type { Slice, WindowSlice } from '../../../schemas/records.ts'
 import {
   addValue,
   clearDistribution,
   createDistribution,
   type Distribution,
+  type EncodedDistribution,
   encodeDistribution,
   mergeDistribution,
   mergeEncoded,
@@ -198,9 +199,19 @@ function entriesOf(counts: ReadonlyMap<string, number>): Record<string, number> 
 
 const NO_ENTRIES: Record<string, number> = Object.freeze({})
 
-/** The record that carries an aggregate from windowing to statistics. */
-export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
-  const metrics: SliceMetric[] = []
+/** A slice's record, with counts that may be views. */
+export type EncodedSlice = Omit<Slice, 'metrics'> & {
+  readonly metrics: readonly EncodedDistribution[]
+}
+
+/** What windowing publishes. */
+export type EncodedWindowSlice = Omit<WindowSlice, 'slices'> & {
+  readonly slices: readonly EncodedSlice[]
+}
+
+/** The record that carries an aggregate to statistics: valid until anything is counted in it. */
+export function encodeSlice(startMs: number, source: SeriesAggregate): EncodedSlice {
+  const metrics: EncodedDistribution[] = []
   forEachMetric(source, (id, distribution) => {
     metrics.push(encodeDistribution(id, distribution))
   })
@@ -213,7 +224,7 @@ export function encodeSlice(startMs: number, source: SeriesAggregate): Slice {
 }
 
 /** Adds what encodeSlice wrote. Measures of a newer version of the table are left out. */
-export function mergeSlice(target: SeriesAggregate, record: Slice): void {
+export function mergeSlice(target: SeriesAggregate, record: EncodedSlice): void {
   addCounts(target, {
     ...record,
     inputTokens: record.input_tokens,

@@ -3,11 +3,13 @@ import { createRequire } from 'node:module'
 import { type AddressInfo, createServer } from 'node:net'
 import '../../../services/bus/kafkajs-patch.ts'
 import { expect } from 'chai'
+import fc from 'fast-check'
 
 const require = createRequire(import.meta.url)
 const Connection = require('kafkajs/src/network/connection')
 const socketFactory = require('kafkajs/src/network/socketFactory')
 
+const PLAIN = fc.constant({ isControlRecord: false, key: null })
 const NO_LOGGER = { namespace: () => ({ debug() {}, error() {} }) }
 
 /** A response of the broker: its size, the number of the request, the rest. */
@@ -19,6 +21,26 @@ function response(correlationId: number): Buffer {
 }
 
 describe('services/bus/kafkajs-patch', () => {
+  it('leaves out of a batch what kafkajs leaves out', () => {
+    const file = require.resolve('kafkajs/src/consumer/batch')
+    const Ours = require(file)
+    const Theirs = Object.getPrototypeOf(Ours)
+    const message = fc.record({ isControlRecord: fc.boolean(), key: fc.constant(null) })
+    const anyMessages = fc.array(fc.boolean().chain((some) => (some ? message : PLAIN)))
+    const aborted = fc.constantFrom(null, [], [{ producerId: '7', firstOffset: '3' }])
+    fc.assert(
+      fc.property(anyMessages, fc.nat(8), aborted, (all, from, abortedTransactions) => {
+        const batchContext = { producerId: '7', inTransaction: true }
+        const messages = all.map((one, offset) => ({ ...one, offset: offset + 2, batchContext }))
+        const data = { partition: 1, highWatermark: '20', messages, abortedTransactions }
+        const [ours, theirs] = [Ours, Theirs].map((Batch) => new Batch('t', String(from), data))
+        expect({ ...ours }).deep.equal({ ...theirs })
+        expect(Number(ours.lastOffset())).equal(Number(theirs.lastOffset()))
+        expect(ours.isEmptyDueToFiltering()).equal(theirs.isEmptyDueToFiltering())
+      }),
+    )
+  })
+
   it('reads what comes after a response that a broken connection cut off', async () => {
     const answers = [response(1).subarray(0, 10), response(2)]
     const server = createServer((socket) => {

@@ -1,13 +1,13 @@
 /** Hand-made records of lens.window-slices, and what the audit's pure parts say of them. */
 import type { Closing, WindowSlice } from '../../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
-import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
+import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { coverSource } from '../../../services/lens/audit-cover.ts'
 import { createFindings, type Findings } from '../../../services/lens/audit-findings.ts'
 import { createOffsetSet } from '../../../services/lens/audit-offsets.ts'
 import { createRawCheck, type SourceTotals } from '../../../services/lens/audit-raw.ts'
 import { createTiling } from '../../../services/lens/audit-tiles.ts'
-import { NOON_MS, wholeRequest } from '../../records.ts'
+import { NOON_MS, sliceRecord, wholeRequest } from '../../records.ts'
 
 export interface MadeRecord {
   readonly q: number
@@ -18,7 +18,7 @@ export interface MadeRecord {
 export function fleet(q: number, from: number, to: number, requests = to - from): MadeRecord {
   const aggregate = createAggregate()
   Object.assign(aggregate, { requests, chunks: 2 * requests, outputTokens: 2 * requests })
-  const slice = encodeSlice(NOON_MS, aggregate)
+  const slice = sliceRecord(NOON_MS, aggregate)
   const gaps = { id: 1, count: 2 * requests, zero_count: 0, sum_high: 0, sum_low: 0 }
   const rest = { squares_high: 0, squares_low: 0, min: 0, max: 0, offset: 0, counts: [] }
   const slices = [{ ...slice, metrics: [{ ...gaps, ...rest }] }]

@@ -3,9 +3,9 @@ import type { WindowSlice } from '../../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../../schemas/topics.ts'
 import type { Plan } from '../../../services/core/processor.ts'
 import { DEFAULT_WINDOWS } from '../../../services/core/windows/hopping.ts'
-import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
+import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { createStatistics } from '../../../services/statistics/processor.ts'
-import { NOON_MS } from '../../records.ts'
+import { NOON_MS, sliceRecord } from '../../records.ts'
 import { SOURCE_TOPIC } from './slices-log.ts'
 
 const POLICY = {
@@ -24,7 +24,7 @@ function withSeries(count: number) {
     { count: () => {}, level: () => {} },
   )
   const range = { source_topic: SOURCE_TOPIC, source_partition: 0, from: 0, to: count }
-  const slices = [encodeSlice(NOON_MS, { ...createAggregate(), requests: 1 })]
+  const slices = [sliceRecord(NOON_MS, { ...createAggregate(), requests: 1 })]
   const values: WindowSlice[] = Array.from({ length: count }, (_, i) => {
     return { ...range, series: { model: `m${i}` }, slices, closing: null }
   })

@@ -2,7 +2,6 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import type { WindowPlan } from '../../../services/core/windows/hopping.ts'
 import {
-  encodeSlice,
   mergeAggregate,
   mergeSlice,
   type SeriesAggregate,
@@ -14,6 +13,7 @@ import {
   paneStart,
   windowSums,
 } from '../../../services/statistics/panes.ts'
+import { sliceRecord } from '../../records.ts'
 import { aggregateOf, anyCounted, bytesOf, type Counted } from '../core/windows/aggregates.ts'
 
 const SLICE_MS = 10_000
@@ -60,7 +60,7 @@ function panesOf(steps: readonly Step[], plan: WindowPlan): Panes {
 }
 
 function sliceOf(at: number, counted: readonly Counted[]) {
-  return encodeSlice(at * SLICE_MS, aggregateOf(counted))
+  return sliceRecord(at * SLICE_MS, aggregateOf(counted))
 }
 
 describe('statistics/panes', () => {
@@ -74,7 +74,7 @@ describe('statistics/panes', () => {
           const sizes: number[] = []
           for (const { sizeMs, sum } of windowSums(panes, plan, endMs)) {
             const scratch = fromScratch(steps, endMs - sizeMs, endMs)
-            expect(bytesOf(encodeSlice(0, sum))).equal(bytesOf(encodeSlice(0, scratch)))
+            expect(bytesOf(sliceRecord(0, sum))).equal(bytesOf(sliceRecord(0, scratch)))
             sizes.push(sizeMs)
           }
           expect(sizes).deep.equal(plan.sizesMs.toSorted((a, b) => a - b))

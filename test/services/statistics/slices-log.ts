@@ -1,9 +1,9 @@
 /** A log of slices such as windowing writes, out of a seed: bursts, silences, restarts. */
 import type { WindowSlice } from '../../../schemas/records.ts'
 import { createRandom } from '../../../services/core/random.ts'
-import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
+import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { NO_WATERMARK } from '../../../services/core/windows/watermark.ts'
-import { NOON_MS } from '../../records.ts'
+import { NOON_MS, sliceRecord } from '../../records.ts'
 
 export const SOURCE_TOPIC = 'raw'
 const SOURCES = 3
@@ -59,7 +59,7 @@ export function slicesLog(seed: number, turns: number): readonly Appended[] {
     const series = SERIES.slice(upTo(SERIES.length)).map((model) => {
       const late = random() < 0.3 ? upTo(300_000) : 0
       const startMs = Math.floor((eventMs - late) / SLICE_MS) * SLICE_MS
-      const slice = encodeSlice(startMs, { ...createAggregate(), requests: 1 + upTo(9) })
+      const slice = sliceRecord(startMs, { ...createAggregate(), requests: 1 + upTo(9) })
       return { ...place(source, from, to), series: { model }, slices: [slice], closing: null }
     })
     source.to = to

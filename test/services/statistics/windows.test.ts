@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import type { Aggregate, WindowSlice } from '../../../schemas/records.ts'
-import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
+import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { createWindows, type Windows } from '../../../services/statistics/windows.ts'
-import { NOON_MS } from '../../records.ts'
+import { NOON_MS, sliceRecord } from '../../records.ts'
 
 const POLICY = {
   sizesMs: [60_000, 300_000, 900_000],
@@ -25,7 +25,7 @@ function setUp(more: Partial<typeof POLICY> = {}) {
 function slice(s: number, requests = 1, series: Record<string, string> = { model: 'm' }) {
   const aggregate = { ...createAggregate(), requests }
   const source = { source_topic: 'raw', source_partition: 0, from: 0, to: 1, closing: null }
-  return { ...source, series, slices: [encodeSlice(NOON_MS + s * 1000, aggregate)] } as WindowSlice
+  return { ...source, series, slices: [sliceRecord(NOON_MS + s * 1000, aggregate)] } as WindowSlice
 }
 
 /** end-in-seconds/size: requests (revision), of one-minute windows unless told otherwise. */

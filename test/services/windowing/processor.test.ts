@@ -3,6 +3,7 @@ import type { ResourceSample, WindowSlice } from '../../../schemas/records.ts'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS, TOPICS } from '../../../schemas/topics.ts'
 import type { Decoded, Output, Plan, Processor } from '../../../services/core/processor.ts'
 import { DEFAULT_GROUPINGS } from '../../../services/core/windows/series.ts'
+import { createFoldShared } from '../../../services/windowing/fold.ts'
 import { createWindowing } from '../../../services/windowing/processor.ts'
 import { NOON_MS, NOON_US, resourceSample, wholeRequest } from '../../records.ts'
 import { tokenRun } from '../core/windows/runs.ts'
@@ -17,14 +18,18 @@ const POLICY = {
   cutMarginMs: 2_000,
 }
 const partitions = Object.fromEntries(TOPICS.map(({ name }) => [name, 2]))
-const counts = { folded: () => {}, watermarkDelay: () => {} }
+const PARTS = {
+  counts: { folded: () => {}, watermarkDelay: () => {} },
+  shared: createFoldShared(DEFAULT_GROUPINGS),
+  encode: structuredClone<object>,
+}
 
 function start(
   committed: { offset: number; metadata: string } | null = null,
   topic: string = RESOURCE_SAMPLES,
 ): Processor {
   const at = { topic, partition: 1, committed, firstOffset: 0 }
-  const processor = createWindowing({ ...at, changelog: [], partitions }, POLICY, counts)
+  const processor = createWindowing({ ...at, changelog: [], partitions }, POLICY, PARTS)
   processor.onTick({ brokerMs: Number.NEGATIVE_INFINITY, caughtUp: true })
   return processor
 }
@@ -171,7 +176,7 @@ describe('windowing/processor', () => {
 
   it('reads token events under their own topic name', () => {
     const at = { topic: TOKEN_EVENTS, partition: 0, committed: null, firstOffset: 3 }
-    const processor = createWindowing({ ...at, changelog: [], partitions }, POLICY, counts)
+    const processor = createWindowing({ ...at, changelog: [], partitions }, POLICY, PARTS)
     const plan = processor.onTick({ brokerMs: 0, caughtUp: true })
     expect(closings(plan.outputs)[0]).include({ source_topic: TOKEN_EVENTS, from: 3, to: 3 })
   })

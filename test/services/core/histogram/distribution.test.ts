@@ -6,19 +6,22 @@ import {
   addValue,
   createDistribution,
   distributionResult,
-  encodeDistribution,
   mergeDistribution,
   mergeEncoded,
 } from '../../../../services/core/histogram/distribution.ts'
-import { anyObservations, distributionOf, someObservations, sortedValues } from './observations.ts'
-
-const ID = 4
+import {
+  anyObservations,
+  distributionOf,
+  recordOf,
+  someObservations,
+  sortedValues,
+} from './observations.ts'
 
 describe('core/histogram/distribution: counting', () => {
   it('keeps count, sum, squares, extremes and buckets exactly', () => {
     fc.assert(
       fc.property(someObservations, (observations) => {
-        const got = encodeDistribution(ID, distributionOf(observations))
+        const got = recordOf(distributionOf(observations))
         const values = [...sortedValues(observations)]
         const buckets = values.filter((value) => value > 0).map(bucketIndex)
         const offset = buckets.length > 0 ? Math.min(...buckets) : 0
@@ -29,7 +32,7 @@ describe('core/histogram/distribution: counting', () => {
         const total = (power: bigint) => values.reduce((sum, v) => sum + BigInt(v) ** power, 0n)
         const low = (sum: bigint) => Number(sum & (2n ** 52n - 1n))
         expect(got).to.deep.equal({
-          id: ID,
+          id: 4,
           count: values.length,
           zero_count: values.length - buckets.length,
           sum_high: Number(total(1n) >> 52n),
@@ -51,8 +54,8 @@ describe('core/histogram/distribution: counting', () => {
         const singles = observations.flatMap(([value, times]) =>
           new Array<readonly [number, number]>(times).fill([value, 1]),
         )
-        expect(encodeDistribution(ID, distributionOf(singles))).to.deep.equal(
-          encodeDistribution(ID, distributionOf(observations)),
+        expect(recordOf(distributionOf(singles))).to.deep.equal(
+          recordOf(distributionOf(observations)),
         )
       }),
     )
@@ -71,7 +74,7 @@ describe('core/histogram/distribution: counting', () => {
         addValues(atOnce, values, weights, from, values.length)
         for (const [value, times] of pairs.slice(from))
           addValue(singly, value, isWeighted ? times : 1)
-        expect(encodeDistribution(ID, atOnce)).to.deep.equal(encodeDistribution(ID, singly))
+        expect(recordOf(atOnce)).to.deep.equal(recordOf(singly))
       }),
     )
   })
@@ -80,9 +83,7 @@ describe('core/histogram/distribution: counting', () => {
     const [value, count] = [2 ** 20 - 1, 20_000]
     const atOnce = createDistribution()
     addValues(atOnce, new Int32Array(count).fill(value), null, 0, count)
-    expect(encodeDistribution(ID, atOnce)).to.deep.equal(
-      encodeDistribution(ID, distributionOf([[value, count]])),
-    )
+    expect(recordOf(atOnce)).to.deep.equal(recordOf(distributionOf([[value, count]])))
   })
 
   it('counts more than 2^32 in one bucket, whichever way they come', () => {
@@ -90,13 +91,13 @@ describe('core/histogram/distribution: counting', () => {
     const [many, added] = [distributionOf([[value, times - 2]]), distributionOf([[value, times]])]
     mergeDistribution(added, many)
     addValues(added, Int32Array.of(value, value), null, 0, 2)
-    mergeEncoded(added, encodeDistribution(ID, distributionOf([[value, times]])))
-    expect(encodeDistribution(ID, added)).to.deep.include({ count: 3 * times })
-    expect([...encodeDistribution(ID, added).counts]).to.deep.equal([3 * times])
+    mergeEncoded(added, recordOf(distributionOf([[value, times]])))
+    expect(recordOf(added)).to.deep.include({ count: 3 * times })
+    expect(recordOf(added).counts).to.deep.equal([3 * times])
   })
 
   it('keeps zeros apart from the buckets', () => {
-    const { counts, zero_count, offset } = encodeDistribution(ID, distributionOf([[0, 3]]))
+    const { counts, zero_count, offset } = recordOf(distributionOf([[0, 3]]))
     expect({ counts, zero_count, offset }).to.deep.equal({ counts: [], zero_count: 3, offset: 0 })
   })
 })
@@ -119,7 +120,7 @@ describe('core/histogram/distribution: merging', () => {
         for (const part of [2, 0, 3, 1]) {
           mergeDistribution(merged, distributionOf(shuffled.filter((_, i) => parts[i] === part)))
         }
-        expect(encodeDistribution(ID, merged)).to.deep.equal(encodeDistribution(ID, whole))
+        expect(recordOf(merged)).to.deep.equal(recordOf(whole))
         expect(distributionResult(merged, 0)).to.deep.equal(distributionResult(whole, 0))
       }),
       { numRuns: 500 },
@@ -135,9 +136,9 @@ describe('core/histogram/distribution: merging', () => {
     fc.assert(
       fc.property(fc.tuple(anyObservations, anyObservations, anyObservations), (three) => {
         const [a, b, c] = three.map(distributionOf) as [never, never, never]
-        const bytes = encodeDistribution(ID, merge(merge(a, b), c))
-        expect(encodeDistribution(ID, merge(a, merge(b, c)))).to.deep.equal(bytes)
-        expect(encodeDistribution(ID, merge(c, b, a))).to.deep.equal(bytes)
+        const bytes = recordOf(merge(merge(a, b), c))
+        expect(recordOf(merge(a, merge(b, c)))).to.deep.equal(bytes)
+        expect(recordOf(merge(c, b, a))).to.deep.equal(bytes)
       }),
     )
   })
@@ -149,9 +150,7 @@ describe('core/histogram/distribution: merging', () => {
         const target = distributionOf(observations)
         mergeDistribution(target, other)
         mergeDistribution(target, other)
-        expect(encodeDistribution(ID, other)).to.deep.equal(
-          encodeDistribution(ID, distributionOf(others)),
-        )
+        expect(recordOf(other)).to.deep.equal(recordOf(distributionOf(others)))
       }),
     )
   })
@@ -163,8 +162,8 @@ describe('core/histogram/distribution: on the wire', () => {
       fc.property(someObservations, (observations) => {
         const source = distributionOf(observations)
         const back = createDistribution()
-        mergeEncoded(back, encodeDistribution(ID, source))
-        expect(encodeDistribution(ID, back)).to.deep.equal(encodeDistribution(ID, source))
+        mergeEncoded(back, recordOf(source))
+        expect(recordOf(back)).to.deep.equal(recordOf(source))
         expect(distributionResult(back, 0)).to.deep.equal(distributionResult(source, 0))
       }),
     )
@@ -174,9 +173,9 @@ describe('core/histogram/distribution: on the wire', () => {
     fc.assert(
       fc.property(anyObservations, someObservations, (observations, others) => {
         const target = distributionOf(observations)
-        mergeEncoded(target, encodeDistribution(ID, distributionOf(others)))
-        expect(encodeDistribution(ID, target)).to.deep.equal(
-          encodeDistribution(ID, distributionOf([...observations, ...others])),
+        mergeEncoded(target, recordOf(distributionOf(others)))
+        expect(recordOf(target)).to.deep.equal(
+          recordOf(distributionOf([...observations, ...others])),
         )
       }),
     )
@@ -185,7 +184,7 @@ describe('core/histogram/distribution: on the wire', () => {
   it('writes no empty bucket at either end', () => {
     fc.assert(
       fc.property(someObservations, (observations) => {
-        const { counts } = encodeDistribution(ID, distributionOf(observations))
+        const { counts } = recordOf(distributionOf(observations))
         expect([counts[0], counts.at(-1)]).not.to.include(0)
       }),
     )

@@ -1,9 +1,11 @@
 /** Values to count, how often each, and the plain answers to compare a distribution with. */
 import fc from 'fast-check'
+import type { SliceMetric } from '../../../../schemas/records.ts'
 import {
   addValue,
   createDistribution,
   type Distribution,
+  encodeDistribution,
   VALUE_MAX,
 } from '../../../../services/core/histogram/distribution.ts'
 
@@ -32,6 +34,14 @@ export function distributionOf(observations: Iterable<Observation>): Distributio
   for (const [value, times] of observations) addValue(distribution, value, times)
   return distribution
 }
+
+/** Its record, with a list that nothing else holds a part of. */
+export function recordOf(distribution: Distribution): SliceMetric {
+  const { counts, ...record } = encodeDistribution(ID, distribution)
+  return { ...record, counts: Array.from(counts) }
+}
+
+const ID = 4
 
 /** The distribution of values given as how often each was seen. */
 export function counted(times: Readonly<Record<number, number>>): Distribution {

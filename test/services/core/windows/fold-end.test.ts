@@ -1,11 +1,7 @@
 import { expect } from 'chai'
 import type { RequestEnd } from '../../../../schemas/records.ts'
-import {
-  createAggregate,
-  encodeSlice,
-  mergeAggregate,
-} from '../../../../services/core/windows/slice.ts'
-import { NOON_US, requestEnd, tokenEvents } from '../../../records.ts'
+import { createAggregate, mergeAggregate } from '../../../../services/core/windows/slice.ts'
+import { NOON_US, requestEnd, sliceRecord, tokenEvents } from '../../../records.ts'
 import { foldAll, type Seen, seenIn } from './runs.ts'
 
 /** What the end alone adds: of a record without chunks that comes 900 ms after the send. */
@@ -168,7 +164,7 @@ describe('core/windows/fold: queue and guard', () => {
     const end = requestEnd({ security: longest, duration_us: 1 })
     const merged = createAggregate()
     for (const slice of foldAll([tokenEvents({ end })]).values()) mergeAggregate(merged, slice)
-    const longs = encodeSlice(0, merged).metrics.flatMap(({ counts, ...rest }) =>
+    const longs = sliceRecord(0, merged).metrics.flatMap(({ counts, ...rest }) =>
       Object.values(rest),
     )
     expect(longs.filter((long) => !Number.isSafeInteger(long))).to.deep.equal([])

@@ -1,7 +1,14 @@
 import { expect } from 'chai'
 import { eventTimeUs, foldSample, sliceStart } from '../../../../services/core/windows/fold.ts'
-import { createAggregate, encodeSlice } from '../../../../services/core/windows/slice.ts'
-import { NOON_MS, NOON_US, requestEnd, resourceSample, tokenEvents } from '../../../records.ts'
+import { createAggregate } from '../../../../services/core/windows/slice.ts'
+import {
+  NOON_MS,
+  NOON_US,
+  requestEnd,
+  resourceSample,
+  sliceRecord,
+  tokenEvents,
+} from '../../../records.ts'
 import { seenIn, tokenRun } from './runs.ts'
 
 describe('core/windows/fold: chunks', () => {
@@ -123,7 +130,7 @@ describe('core/windows/fold: slices', () => {
       })
     }
     expect(asked).to.deep.equal([10_000, 10_000])
-    const seen = encodeSlice(0, slice).gauges.map((gauge) => [
+    const seen = sliceRecord(0, slice).gauges.map((gauge) => [
       gauge.name,
       gauge.last,
       gauge.last_at,

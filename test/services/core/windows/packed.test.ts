@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { mergePacked, packAggregate } from '../../../../services/core/windows/packed.ts'
-import { encodeSlice } from '../../../../services/core/windows/slice.ts'
+import { sliceRecord } from '../../../records.ts'
 import { aggregateOf, anyCounted, bytesOf, mergeAll } from './aggregates.ts'
 
 describe('core/windows/packed', () => {
@@ -11,7 +11,7 @@ describe('core/windows/packed', () => {
         const sum = aggregateOf(one)
         mergePacked(sum, packAggregate(aggregateOf(two)))
         const plain = mergeAll(aggregateOf(one), aggregateOf(two))
-        expect(bytesOf(encodeSlice(0, sum))).equal(bytesOf(encodeSlice(0, plain)))
+        expect(bytesOf(sliceRecord(0, sum))).equal(bytesOf(sliceRecord(0, plain)))
       }),
     )
   })
@@ -24,6 +24,6 @@ describe('core/windows/packed', () => {
     mergePacked(twice, packed)
     mergePacked(twice, packed)
     const plain = aggregateOf([error, error, reading, reading])
-    expect(encodeSlice(0, twice)).deep.equal(encodeSlice(0, plain))
+    expect(sliceRecord(0, twice)).deep.equal(sliceRecord(0, plain))
   })
 })

@@ -3,12 +3,8 @@ import type { Slice, TokenEvents } from '../../../../schemas/records.ts'
 import { MEASURES } from '../../../../services/core/measure/measures.ts'
 import type { TokenRun } from '../../../../services/core/measure/token-run.ts'
 import { foldRun } from '../../../../services/core/windows/fold.ts'
-import {
-  createAggregate,
-  encodeSlice,
-  type SeriesAggregate,
-} from '../../../../services/core/windows/slice.ts'
-import { NOON_MS } from '../../../records.ts'
+import { createAggregate, type SeriesAggregate } from '../../../../services/core/windows/slice.ts'
+import { NOON_MS, sliceRecord } from '../../../records.ts'
 
 /** The decoder's arrays are reused, and longer than the record: the rest is of an earlier one. */
 const BEHIND = [777_777, 888_888]
@@ -46,7 +42,7 @@ export function foldAll(records: readonly TokenEvents[]): Map<number, SeriesAggr
 export function encodedSlices(records: readonly TokenEvents[]): Slice[] {
   return [...foldAll(records)]
     .sort(([a], [b]) => a - b)
-    .map(([startMs, slice]) => encodeSlice(startMs, slice))
+    .map(([startMs, slice]) => sliceRecord(startMs, slice))
 }
 
 /** Count, sum, minimum and maximum of a measure in a slice. */

@@ -7,12 +7,12 @@ import {
   addErrors,
   createAggregate,
   ERROR_TYPES_MAX,
-  encodeSlice,
   GAUGES_MAX,
   gaugeOf,
   mergeAggregate,
   mergeSlice,
 } from '../../../../services/core/windows/slice.ts'
+import { sliceRecord } from '../../../records.ts'
 import { aggregateOf } from './aggregates.ts'
 
 const WINDOW = {
@@ -125,7 +125,7 @@ describe('core/windows/slice: classes of errors', () => {
   it('loses no error when aggregates with different classes are merged', () => {
     const target = manyErrors(ERROR_TYPES_MAX)
     mergeAggregate(target, manyErrors(ERROR_TYPES_MAX, 32))
-    mergeSlice(target, encodeSlice(0, manyErrors(ERROR_TYPES_MAX + 2, 500)))
+    mergeSlice(target, sliceRecord(0, manyErrors(ERROR_TYPES_MAX + 2, 500)))
     expect(target.errorsByType.size).to.equal(ERROR_TYPES_MAX + 1)
     expect(total(target.errorsByType.values())).to.equal(3 * ERROR_TYPES_MAX + 2)
     expect(target.errorsByType.get('class-40')).to.equal(2)
@@ -154,7 +154,7 @@ describe('core/windows/slice: gauges', () => {
     })
     const target = createAggregate()
     for (const part of parts) mergeAggregate(target, part)
-    mergeSlice(target, encodeSlice(0, parts[1]!))
+    mergeSlice(target, sliceRecord(0, parts[1]!))
     expect(target.gauges.size).to.equal(GAUGES_MAX + 1)
     expect(target.gauges.get('other')!.count).to.equal(2 * GAUGES_MAX)
   })

@@ -2,17 +2,17 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import {
   createAggregate,
-  encodeSlice,
   mergeAggregate,
   mergeSlice,
   type SeriesAggregate,
 } from '../../../../services/core/windows/slice.ts'
+import { sliceRecord } from '../../../records.ts'
 import { aggregateOf, anyCounted, bytesOf, mergeAll, overTheWire } from './aggregates.ts'
 
 const START_MS = 1_795_521_600_000
 
 function encoded(aggregate: SeriesAggregate) {
-  return encodeSlice(START_MS, aggregate)
+  return sliceRecord(START_MS, aggregate)
 }
 
 function expectSame(got: SeriesAggregate, want: SeriesAggregate): void {
