@@ -32,10 +32,10 @@ export function movedTo({ value, at }: Movable, startedUs: number): Buffer {
 
 /** Every instant of this century takes eight bytes, in microseconds. */
 function writeLong(into: Buffer, at: number, value: number): void {
-  let rest = BigInt(value) * 2n
+  let rest = value * 2
   for (let i = 0; i < 7; i++) {
-    into[at + i] = Number(rest & 0x7fn) | 0x80
-    rest >>= 7n
+    into[at + i] = (rest % 128) | 0x80
+    rest = Math.floor(rest / 128)
   }
-  into[at + 7] = Number(rest)
+  into[at + 7] = rest
 }
