@@ -9,19 +9,16 @@ const SUBBUCKETS = 64
 const MANTISSA_BITS = 52
 
 /**
- * 2^(numerator / denominator), for 0 <= numerator < denominator, rounded down to 52 bits by binary
- * search over integer powers: exact everywhere, as Math.pow need not be.
+ * 2^(numerator / denominator), for 0 <= numerator < denominator, rounded down to 52 bits. Math.pow,
+ * which may differ between machines, only says where to look: integer powers decide.
  */
 function root(numerator: number, denominator: number): number {
   const limit = 1n << BigInt(MANTISSA_BITS * denominator + numerator)
-  let low = 1n << BigInt(MANTISSA_BITS)
-  let high = low * 2n
-  while (high - low > 1n) {
-    const middle = (low + high) / 2n
-    if (middle ** BigInt(denominator) <= limit) low = middle
-    else high = middle
-  }
-  return Number(low) / 2 ** MANTISSA_BITS
+  const isAbove = (value: bigint) => value ** BigInt(denominator) > limit
+  let value = BigInt(Math.floor(2 ** (numerator / denominator + MANTISSA_BITS)))
+  while (isAbove(value)) value -= 1n
+  while (!isAbove(value + 1n)) value += 1n
+  return Number(value) / 2 ** MANTISSA_BITS
 }
 
 const OCTAVE = Array.from({ length: SUBBUCKETS }, (_, k) => k)
