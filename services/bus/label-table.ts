@@ -1,5 +1,6 @@
 import type { Labels } from '../core/measure/labels.ts'
 import { createAvroReader } from './avro-reader.ts'
+import { createByteIndex } from './byte-index.ts'
 import { countForgotten } from './health.ts'
 
 /** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
@@ -9,11 +10,6 @@ export interface LabelTable {
   lookUp(bytes: Uint8Array, from: number, to: number): Labels
   /** The same object for equal labels that another way of decoding gave. */
   intern(labels: Labels): Labels
-}
-
-interface Entry {
-  readonly words: DataView
-  readonly labels: Labels
 }
 
 /** What is kept; after that the table starts again from nothing. */
@@ -29,14 +25,13 @@ const EMPTY: Labels = Object.freeze({
   attributes: Object.freeze({}),
 })
 
-const NOTHING: readonly Entry[] = []
-
 /** An empty table. */
 export function createLabelTable(): LabelTable {
-  const byHash = new Map<number, Entry[]>()
+  const index = createByteIndex()
+  let byNumber: Labels[] = []
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
-  let words: DataView = new DataView(new ArrayBuffer(0))
+  let view: DataView = new DataView(new ArrayBuffer(0))
   let entries = 0
   let held = 0
 
@@ -47,7 +42,8 @@ export function createLabelTable(): LabelTable {
     if (entries <= LABEL_SETS_MAX && held <= BYTES_MAX) return
     countForgotten('labels', entries - 1)
     byText.clear()
-    byHash.clear()
+    index.clear()
+    byNumber = []
     entries = 1
     held = size
   }
@@ -89,44 +85,13 @@ export function createLabelTable(): LabelTable {
     },
     lookUp(bytes, from, to) {
       // The records of one fetch lie in one buffer.
-      if (words.buffer !== bytes.buffer) words = new DataView(bytes.buffer)
-      const start = bytes.byteOffset + from
-      const end = bytes.byteOffset + to
-      const hash = hashBytes(words, start, end)
-      const known = byHash.get(hash) ?? NOTHING
-      for (let i = 0; i < known.length; i++) {
-        if (equal(known[i]!.words, words, start, end)) return known[i]!.labels
-      }
+      if (view.buffer !== bytes.buffer) view = new DataView(bytes.buffer)
+      const number = index.find(view, bytes.byteOffset + from, to - from)
+      if (number >= 0) return byNumber[number]!
       account(to - from)
       const labels = intern(read(bytes, from, to))
-      const entry = { words: new DataView(bytes.buffer.slice(start, end)), labels }
-      const bucket = byHash.get(hash)
-      if (bucket) bucket.push(entry)
-      else byHash.set(hash, [entry])
+      byNumber[index.add()] = labels
       return labels
     },
   }
-}
-
-/** Four bytes at a time: each step ends with a shift, or high bits would never reach low ones. */
-function hashBytes(words: DataView, start: number, end: number): number {
-  let hash = end - start
-  let at = start
-  for (; at + 4 <= end; at += 4) {
-    hash = Math.imul(hash ^ words.getInt32(at, true), 0x9e3779b1)
-    hash ^= hash >>> 15
-  }
-  for (; at < end; at++) hash = Math.imul(hash ^ words.getUint8(at), 0x01000193)
-  return hash >>> 0
-}
-
-function equal(known: DataView, words: DataView, start: number, end: number): boolean {
-  const size = end - start
-  if (known.byteLength !== size) return false
-  let i = 0
-  for (; i + 4 <= size; i += 4) {
-    if (known.getInt32(i, true) !== words.getInt32(start + i, true)) return false
-  }
-  for (; i < size; i++) if (known.getUint8(i) !== words.getUint8(start + i)) return false
-  return true
 }

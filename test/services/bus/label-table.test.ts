@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { hashWords } from '../../../services/bus/byte-index.ts'
 import { createLabelTable, type LabelTable } from '../../../services/bus/label-table.ts'
 import type { Labels } from '../../../services/core/measure/labels.ts'
 import { avroType } from './avro-arbitrary.ts'
@@ -30,9 +31,11 @@ function lookUp(table: LabelTable, value: Labels): Labels {
   return table.lookUp(bytes, 3, bytes.length - 1)
 }
 
-/** FNV-1a, by which the table finds its entries. */
-function hash(bytes: Uint8Array): number {
-  return bytes.reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0
+const words = new Int32Array(64)
+
+/** By which the table finds its entries. */
+function hash({ buffer, byteOffset, length }: Uint8Array): number {
+  return hashWords(new DataView(buffer), byteOffset, length, words)
 }
 
 /** Two different labels whose bytes have the same hash. */
