@@ -34,7 +34,7 @@ export interface Assignment {
 export interface Batch {
   readonly topic: string
   readonly partition: number
-  /** To be read once, in order; each record's value is valid until the next one is taken. */
+  /** To be read once, in order; each record is valid until the next one is taken. */
   readonly records: Iterable<Decoded>
 }
 

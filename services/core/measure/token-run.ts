@@ -1,6 +1,21 @@
 import type { RequestEnd } from '../../../schemas/records.ts'
 import type { Labels } from './labels.ts'
 
+/** What is measured of a request's end. */
+export type RunEnd = Pick<
+  RequestEnd,
+  | 'status'
+  | 'error_type'
+  | 'duration_us'
+  | 'ttft_us'
+  | 'first_chunk_tokens'
+  | 'chunks'
+  | 'intended_at'
+  | 'input_tokens'
+  | 'output_tokens'
+  | 'security'
+>
+
 /**
  * A decoded TokenEvents record, as the hot path sees it: the decoder fills one reused object, so
  * a reader must be done with it before the next record is decoded. No object, string or promise
@@ -23,5 +38,5 @@ export interface TokenRun {
   hasTokens: boolean
   tokens: Int32Array
   /** Null but in the last record of a request. */
-  end: RequestEnd | null
+  end: RunEnd | null
 }

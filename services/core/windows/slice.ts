@@ -85,7 +85,16 @@ export function addGaps(
   for (let at = from; at < to; ) {
     if (isFull(target.gaps)) settle(target)
     at = keepGaps(target.gaps, gapsUs, tokens, at, to)
+    // Long silences and chunks of hundreds of tokens are few.
+    if (at === to || isFull(target.gaps)) continue
+    addGap(target, gapsUs[at]!, tokens === null ? 1 : tokens[at]!)
+    at++
   }
+}
+
+function addGap(target: SeriesAggregate, gapUs: number, tokens: number): void {
+  addMeasure(target, CHUNK_GAP, gapUs, 1)
+  if (tokens > 0) addMeasure(target, ITL, Math.round(gapUs / tokens), tokens)
 }
 
 /** Counts the gaps that are kept. */

@@ -1,6 +1,5 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { addValues } from '../../../../services/core/histogram/add-values.ts'
 import { bucketIndex } from '../../../../services/core/histogram/bucket.ts'
 import {
   addValue,
@@ -61,36 +60,11 @@ describe('core/histogram/distribution: counting', () => {
     )
   })
 
-  it('counts many at once as one after the other', () => {
-    const value = fc.oneof(fc.nat(3), fc.nat(50_000), fc.nat(2 ** 31 - 1))
-    const times = fc.oneof(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 2 ** 31 - 1 }))
-    const all = fc.array(fc.tuple(value, times), { maxLength: 60 })
-    fc.assert(
-      fc.property(all, fc.boolean(), fc.nat(5), (pairs, isWeighted, skipped) => {
-        const values = Int32Array.from(pairs, ([value]) => value)
-        const weights = isWeighted ? Int32Array.from(pairs, ([, weight]) => weight) : null
-        const [atOnce, singly] = [distributionOf([[7, 1]]), distributionOf([[7, 1]])]
-        const from = Math.min(skipped, values.length)
-        addValues(atOnce, values, weights, from, values.length)
-        for (const [value, times] of pairs.slice(from))
-          addValue(singly, value, isWeighted ? times : 1)
-        expect(recordOf(atOnce)).to.deep.equal(recordOf(singly))
-      }),
-    )
-  })
-
-  it('leaves no sum to a double that it cannot hold', () => {
-    const [value, count] = [2 ** 20 - 1, 20_000]
-    const atOnce = createDistribution()
-    addValues(atOnce, new Int32Array(count).fill(value), null, 0, count)
-    expect(recordOf(atOnce)).to.deep.equal(recordOf(distributionOf([[value, count]])))
-  })
-
   it('counts more than 2^32 in one bucket, whichever way they come', () => {
     const [value, times] = [1_000, 2 ** 31]
     const [many, added] = [distributionOf([[value, times - 2]]), distributionOf([[value, times]])]
     mergeDistribution(added, many)
-    addValues(added, Int32Array.of(value, value), null, 0, 2)
+    addValue(added, value, 2)
     mergeEncoded(added, recordOf(distributionOf([[value, times]])))
     expect(recordOf(added)).to.deep.include({ count: 3 * times })
     expect(recordOf(added).counts).to.deep.equal([3 * times])

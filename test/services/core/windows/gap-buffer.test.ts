@@ -1,0 +1,80 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import { CHUNK_GAP, ITL } from '../../../../services/core/measure/measures.ts'
+import {
+  addGaps,
+  addMeasure,
+  createAggregate,
+  encodeSlice,
+  type SeriesAggregate,
+} from '../../../../services/core/windows/slice.ts'
+
+/** A gap and the tokens of its chunk. */
+type Gap = readonly [us: number, tokens: number]
+
+/** One by one, as the definitions have it. */
+function addSingly(target: SeriesAggregate, gaps: readonly Gap[]): void {
+  for (const [us, tokens] of gaps) {
+    addMeasure(target, CHUNK_GAP, us, 1)
+    if (tokens > 0) addMeasure(target, ITL, Math.round(us / tokens), tokens)
+  }
+}
+
+/** In runs of so many. */
+function addInRuns(target: SeriesAggregate, gaps: readonly Gap[], size: number): void {
+  const us = Int32Array.from(gaps, ([gap]) => gap)
+  const tokens = Int32Array.from(gaps, ([, n]) => n)
+  for (let from = 0; from < gaps.length; from += size) {
+    addGaps(target, us, tokens, from, Math.min(gaps.length, from + size))
+  }
+}
+
+function contentOf(target: SeriesAggregate) {
+  const { metrics, ...counts } = encodeSlice(0, target)
+  return {
+    ...counts,
+    metrics: metrics.map((one) => ({ ...one, counts: [...(one.counts as Uint32Array)] })),
+  }
+}
+
+const us = fc.oneof(
+  fc.nat(3),
+  fc.nat(50_000),
+  fc.constantFrom(2 ** 20 - 1, 2 ** 20, 2 ** 31 - 1),
+  fc.nat(2 ** 31 - 1),
+)
+const tokens = fc.oneof(fc.nat(3), fc.constantFrom(255, 256, 2 ** 31 - 1))
+
+describe('core/windows/gap-buffer', () => {
+  it('counts gaps many at a time as one after the other', () => {
+    const all = fc.array(fc.tuple(us, tokens), { maxLength: 700, size: 'max' })
+    const property = fc.property(all, fc.integer({ min: 1, max: 600 }), (gaps, size) => {
+      const [many, singly] = [createAggregate(), createAggregate()]
+      addInRuns(many, gaps, size)
+      addSingly(singly, gaps)
+      expect(contentOf(many)).to.deep.equal(contentOf(singly))
+    })
+    fc.assert(property, { numRuns: 200 })
+  })
+
+  it('leaves no sum to a double that it cannot hold', () => {
+    for (const n of [1, 255]) {
+      const gaps = Array.from({ length: 20_000 }, () => [2 ** 20 - 1, n] as const)
+      const [many, singly] = [createAggregate(), createAggregate()]
+      addInRuns(many, gaps, 512)
+      addSingly(singly, gaps)
+      expect(contentOf(many)).to.deep.equal(contentOf(singly))
+    }
+  })
+
+  it('takes each chunk for one token where nobody counted', () => {
+    const gaps = Int32Array.of(0, 12_000, 2 ** 20, 7)
+    const [many, singly] = [createAggregate(), createAggregate()]
+    addGaps(many, gaps, null, 0, gaps.length)
+    addSingly(
+      singly,
+      [...gaps].map((gap) => [gap, 1] as const),
+    )
+    expect(contentOf(many)).to.deep.equal(contentOf(singly))
+  })
+})
