@@ -15,10 +15,10 @@ export interface AvroReader {
   readonly int: () => number
   double(): number
   string(): string
-  strings(): string[]
   /** The branch of a union or the symbol of an enum, below `count`. */
-  branch(count: number): number
+  readonly branch: (count: number) => number
   skipBytes(): void
+  skipStrings(): void
   skipStringMap(): void
   /** Reads an array of ints into `into`, or into a larger copy of it, which is returned. */
   ints(into: Int32Array): Int32Array
@@ -127,16 +127,12 @@ export function createAvroReader(): AvroReader {
       return at > bytes.length ? fail('truncated') : bufferOf(bytes).readDoubleLE(at - 8)
     },
     string,
-    strings() {
-      const all: string[] = []
-      items(1, () => all.push(string()))
-      return all
-    },
     branch(branches) {
       const index = long()
       return index >= 0 && index < branches ? index : fail('invalid_value')
     },
     skipBytes,
+    skipStrings: () => items(1, skipBytes),
     skipStringMap: () => items(2, skipBytes),
     ints(into) {
       let target = into

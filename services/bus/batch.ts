@@ -36,16 +36,30 @@ export async function askAgain(
   return again
 }
 
-/** Decodes one record after the other, as they are taken; the bad ones also go to `bad`. */
-export function* decodeAll(
+/**
+ * Decodes one record after the other, as they are taken, into one object that is used again; the bad
+ * ones also go to `bad`.
+ */
+export function decodeAll(
   { topic, partition, records }: RecordBatch,
   decode: Decoder,
   bad: BadRecord[],
 ): Iterable<Decoded> {
-  for (const record of records) {
-    const { offset, appendMs } = record
-    const result = decode(record.value, appendMs)
+  let i = 0
+  const value: Reused<Decoded> = { offset: 0, appendMs: 0, value: undefined, bad: null }
+  const taken = { done: false, value }
+  const next = (): IteratorResult<Decoded> => {
+    if (i >= records.length) return { done: true, value: undefined }
+    const record = records[i++]!
+    const result = decode(record.value, record.appendMs)
     if (result.bad) bad.push({ topic, partition, record, reason: result.bad })
-    yield { offset, appendMs, value: result.value, bad: result.bad }
+    value.offset = record.offset
+    value.appendMs = record.appendMs
+    value.value = result.value
+    value.bad = result.bad
+    return taken
   }
+  return { [Symbol.iterator]: () => ({ next }) }
 }
+
+type Reused<T> = { -readonly [K in keyof T]: T[K] }

@@ -101,44 +101,64 @@ async function unpack({ bytes, attributes }: Head): Promise<Buffer> {
 function readRecords(plain: Buffer, head: Head): Message[] {
   const { firstOffset, firstMs, maxMs, attributes, count } = head
   const isAppendTime = (attributes & APPEND_TIME) !== 0
-  const common = commonOf(head)
+  const { isControlRecord, batchContext } = commonOf(head)
+  const records: Message[] = []
   let at = 0
-
-  /** A zigzag varint; exact up to 2^53. */
-  function varint(): number {
-    let magnitude = 0
-    let scale = 1
-    let byte: number
-    do {
-      byte = plain[at++]!
-      magnitude += (byte & 0x7f) * scale
-      scale *= 128
-    } while (byte >= 0x80)
-    return magnitude % 2 === 0 ? magnitude / 2 : -(magnitude + 1) / 2
-  }
-
-  function bytes(): Buffer | null {
-    const length = varint()
-    if (length < 0) return null
-    at += length
-    return plain.subarray(at - length, at)
-  }
-
-  return Array.from({ length: count }, () => {
-    const length = varint()
-    const end = at + length
+  for (let i = 0; i < count; i++) {
+    const length = varint(plain, at)
+    const from = varintEnd
+    const end = from + length
     // Also when either is no number.
     if (!(end <= plain.length)) throw new Error(`a record of the batch at ${firstOffset} is torn`)
-    at += 1
-    const timeDelta = varint()
-    const offset = firstOffset + varint()
-    const key = bytes()
-    const value = bytes()
-    at = end
+    const timeDelta = varint(plain, from + 1)
+    const offset = firstOffset + varint(plain, varintEnd)
+    const key = bytesAt(plain, varintEnd)
+    const value = bytesAt(plain, bytesEnd)
     const appendMs = isAppendTime ? maxMs : firstMs + timeDelta
-    const { isControlRecord, batchContext } = common
-    return { offset, appendMs, key, value, batchFrom: undefined, isControlRecord, batchContext }
-  })
+    records.push({
+      offset,
+      appendMs,
+      key,
+      value,
+      batchFrom: undefined,
+      isControlRecord,
+      batchContext,
+    })
+    at = end
+  }
+  return records
+}
+
+/** Where what was read last has ended. */
+let varintEnd = 0
+let bytesEnd = 0
+
+/** A zigzag varint; exact up to 2^53. */
+function varint(plain: Buffer, from: number): number {
+  let at = from
+  let byte = plain[at++]!
+  if (byte < 0x80) {
+    varintEnd = at
+    return (byte >>> 1) ^ -(byte & 1)
+  }
+  let magnitude = byte & 0x7f
+  let scale = 128
+  do {
+    byte = plain[at++]!
+    magnitude += (byte & 0x7f) * scale
+    scale *= 128
+  } while (byte >= 0x80)
+  varintEnd = at
+  return magnitude % 2 === 0 ? magnitude / 2 : -(magnitude + 1) / 2
+}
+
+/** Bytes behind their length, which is below zero when there are none. */
+function bytesAt(plain: Buffer, from: number): Buffer | null {
+  const length = varint(plain, from)
+  bytesEnd = varintEnd
+  if (length < 0) return null
+  bytesEnd += length
+  return plain.subarray(varintEnd, bytesEnd)
 }
 
 /** At the batch's last offset, so that whoever has read it has passed over all of them. */

@@ -1,8 +1,8 @@
-import type { RequestEnd, Status, TokenEvents } from '../../schemas/records.ts'
+import type { Status, TokenEvents } from '../../schemas/records.ts'
 import type { DeadLetterReason } from '../core/dead-letter.ts'
 import { VALUE_MAX } from '../core/histogram/distribution.ts'
 import type { Labels } from '../core/measure/labels.ts'
-import type { TokenRun } from '../core/measure/token-run.ts'
+import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs } from '../core/windows/fold.ts'
 import { type AvroReader, createAvroReader } from './avro-reader.ts'
 import { type Codec, type Decoder, HEADER_BYTES } from './codec.ts'
@@ -100,39 +100,42 @@ function readRun(
   return null
 }
 
-function readEnd(reader: AvroReader): RequestEnd {
-  const { long, int } = reader
-  const optional = (read: () => number) => (reader.branch(2) === 1 ? read() : null)
+/** Reads all of the end, and keeps what is measured of it. */
+function readEnd(reader: AvroReader): RunEnd {
+  const { long, int, branch } = reader
+  const status = STATUSES[branch(STATUSES.length)]!
+  const error_type = reader.string()
+  reader.skipBytes() // finish_reason
+  const duration_us = long()
+  const ttft_us = branch(2) === 1 ? long() : null
+  const first_chunk_tokens = int()
+  const chunks = int()
+  const intended_at = branch(2) === 1 ? long() : null
+  const input_tokens = branch(2) === 1 ? int() : null
+  const output_tokens = branch(2) === 1 ? int() : null
+  for (let i = 0; i < 2; i++) if (branch(2) === 1) int() // cached_tokens, reasoning_tokens
+  int() // attempts
+  if (branch(2) === 1) reader.double() // cost_usd
+  const security =
+    branch(2) === 1
+      ? { validation_us: long(), threat_detection_us: long(), output_filter_us: long() }
+      : null
+  if (branch(2) === 1) {
+    // speculative: draft_tokens, accepted_tokens, draft_us, round_trip_us, verify_us
+    for (const read of [int, int, long, long, long]) read()
+  }
+  reader.skipStrings() // quality
   return {
-    status: STATUSES[reader.branch(STATUSES.length)]!,
-    error_type: reader.string(),
-    finish_reason: reader.string(),
-    duration_us: long(),
-    ttft_us: optional(long),
-    first_chunk_tokens: int(),
-    chunks: int(),
-    intended_at: optional(long),
-    input_tokens: optional(int),
-    output_tokens: optional(int),
-    cached_tokens: optional(int),
-    reasoning_tokens: optional(int),
-    attempts: int(),
-    cost_usd: reader.branch(2) === 1 ? reader.double() : null,
-    security:
-      reader.branch(2) === 1
-        ? { validation_us: long(), threat_detection_us: long(), output_filter_us: long() }
-        : null,
-    speculative:
-      reader.branch(2) === 1
-        ? {
-            draft_tokens: int(),
-            accepted_tokens: int(),
-            draft_us: long(),
-            round_trip_us: long(),
-            verify_us: long(),
-          }
-        : null,
-    quality: reader.strings(),
+    status,
+    error_type,
+    duration_us,
+    ttft_us,
+    first_chunk_tokens,
+    chunks,
+    intended_at,
+    input_tokens,
+    output_tokens,
+    security,
   }
 }
 
@@ -173,18 +176,24 @@ function runFault(run: MutableRun): DeadLetterReason | null {
   return run.end && !endFits(run, run.end) ? 'invalid_value' : null
 }
 
-function endFits(run: TokenRun, end: RequestEnd): boolean {
-  const { duration_us, ttft_us, chunks, first_chunk_tokens, intended_at, security } = end
-  const times = [duration_us, ttft_us ?? 0]
-  if (security) {
-    times.push(security.validation_us, security.threat_detection_us, security.output_filter_us)
-  }
-  const counts = [chunks, first_chunk_tokens, end.input_tokens ?? 0, end.output_tokens ?? 0]
+function endFits(run: TokenRun, end: RunEnd): boolean {
+  const { ttft_us, chunks, first_chunk_tokens, intended_at, security } = end
+  const { validation_us, threat_detection_us, output_filter_us } = security ?? NO_SECURITY
   return (
-    times.every((time) => time >= 0 && time <= VALUE_MAX / 4) &&
-    counts.every((count) => count >= 0) &&
+    isTime(end.duration_us) &&
+    isTime(ttft_us ?? 0) &&
+    isTime(validation_us) &&
+    isTime(threat_detection_us) &&
+    isTime(output_filter_us) &&
+    Math.min(chunks, first_chunk_tokens, end.input_tokens ?? 0, end.output_tokens ?? 0) >= 0 &&
     end.error_type.length <= ERROR_TYPE_LENGTH_MAX &&
     (ttft_us === null || ttft_us <= run.lastUs || chunks === 0) &&
     (intended_at === null || run.startedAtUs - intended_at <= VALUE_MAX)
   )
+}
+
+const NO_SECURITY = { validation_us: 0, threat_detection_us: 0, output_filter_us: 0 }
+
+function isTime(us: number): boolean {
+  return us >= 0 && us <= VALUE_MAX / 4
 }

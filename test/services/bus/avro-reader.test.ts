@@ -97,11 +97,11 @@ describe('bus/avro-reader', () => {
     }
   })
 
-  it('reads and skips texts, arrays of texts and maps of texts', () => {
+  it('skips texts, arrays of texts and maps of texts', () => {
     const texts = fc.array(fc.string({ unit: 'grapheme', maxLength: 9 }), { maxLength: 5 })
     const property = fc.property(texts, (all) => {
       const { reader } = reading(STRINGS, all)
-      expect(reader.strings()).to.deep.equal(all)
+      reader.skipStrings()
       expectEnd(reader)
       const map = Object.fromEntries(all.map((text, i) => [`k${i}`, text]))
       const maps = reading({ type: 'map', values: 'string' }, map).reader
@@ -134,7 +134,7 @@ describe('bus/avro-reader', () => {
     for (const bytes of [claim, negative]) {
       for (const read of [
         (reader: AvroReader) => reader.ints(new Int32Array(1)).length,
-        (reader: AvroReader) => reader.strings().length,
+        (reader: AvroReader) => reader.skipStrings(),
         (reader: AvroReader) => reader.skipStringMap(),
       ]) {
         const reader = opened(bytes)
@@ -148,7 +148,8 @@ describe('bus/avro-reader', () => {
     const reader = opened([1, 2, 2])
     reader.string()
     expect([reader.long(), reader.double(), reader.string()]).to.deep.equal([0, 0, ''])
-    expect([reader.strings(), reader.branch(2)]).to.deep.equal([[], 0])
+    reader.skipStrings()
+    expect(reader.branch(2)).to.equal(0)
     expect(reader.fault()).to.equal('invalid_value')
     reader.open(Uint8Array.of(2), 0)
     expect(reader.long()).to.equal(1)

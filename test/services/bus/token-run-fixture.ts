@@ -4,7 +4,7 @@ import type { RequestEnd, TokenEvents } from '../../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { type Codec, createCodec, readSchemas } from '../../../services/bus/codec.ts'
 import { createFileRegistry, type Registry } from '../../../services/bus/registry.ts'
-import type { TokenRun } from '../../../services/core/measure/token-run.ts'
+import type { RunEnd, TokenRun } from '../../../services/core/measure/token-run.ts'
 import { NOON_US, requestEnd, tokenEvents } from '../../records.ts'
 import { avroType, schemaNamed } from './avro-arbitrary.ts'
 
@@ -139,7 +139,13 @@ export function contentOf(run: TokenRun) {
   return { labels, startedAtUs, firstChunk, elapsedUs, lastUs, gapsUs, tokens, end: plain(end) }
 }
 
-/** Without the classes that avsc makes for records. */
-function plain(end: RequestEnd | null): RequestEnd | null {
-  return structuredClone(end)
+/** What a run keeps of it, without the classes that avsc makes for records. */
+function plain(end: RunEnd | null): RunEnd | null {
+  if (end === null) return null
+  const { status, error_type, duration_us, ttft_us, first_chunk_tokens, chunks } = end
+  const { intended_at, input_tokens, output_tokens, security } = end
+  return {
+    ...{ status, error_type, duration_us, ttft_us, first_chunk_tokens, chunks },
+    ...{ intended_at, input_tokens, output_tokens, security: security && { ...security } },
+  }
 }
