@@ -16,6 +16,7 @@ import {
   encodeSlice,
   mergeAggregate,
   type SeriesAggregate,
+  SLICE_MS,
 } from '../core/windows/slice.ts'
 import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
 
@@ -62,7 +63,12 @@ export interface SeriesSlices {
   readonly slices: readonly EncodedSlice[]
 }
 
-type Slices = Map<number, SeriesAggregate>
+/** The slices of one series, by their number: the start in units of SLICE_MS, a small integer. */
+interface Slices {
+  readonly byNumber: Map<number, SeriesAggregate>
+  /** The slice that starts there, made when it is not there. */
+  readonly at: SliceAt
+}
 
 /** An empty range. */
 export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldShared): Fold {
@@ -78,7 +84,6 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
   const samples: Table = new Map()
   const seriesPerGrouping = new Map<Grouping, Set<string>>(groupings.map((g) => [g, new Set()]))
   let folded = 0
-  let sliceCount = 0
 
   /** The series itself, or the grouping's `other` one when the grouping is full. */
   function capped(grouping: Grouping, series: Series): Series {
@@ -94,7 +99,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
 
   function merged(): Table {
     const table: Table = new Map()
-    for (const { series, slices } of mergeFinest(byLabels, seriesOfLabels, pool)) {
+    for (const { series, slices } of mergeFinest(byLabels, seriesOfLabels)) {
       series.byGrouping.forEach((own, i) => {
         addSlices(table, capped(groupings[i]!, own), slices, pool)
       })
@@ -107,12 +112,10 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
     run(run) {
       let slices = byLabels.get(run.labels)
       if (!slices) {
-        slices = new Map()
+        slices = createSlices(pool)
         byLabels.set(run.labels, slices)
       }
-      const before = slices.size
-      foldRun(run, at(slices, pool))
-      sliceCount += slices.size - before
+      foldRun(run, slices.at)
     },
     sample(sample) {
       for (const grouping of groupings) {
@@ -120,26 +123,31 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
         // A sample joins every grouping whose dimensions it carries.
         if (labels.some(([, value]) => value === '')) continue
         const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
-        const { slices } = rowOf(samples, series)
-        const before = slices.size
-        foldSample(sample, at(slices, pool))
-        sliceCount += slices.size - before
+        foldSample(sample, rowOf(samples, series, pool).slices.at)
       }
     },
     results(partitions) {
       const rows = [...merged().values()].sort((a, b) => (a.series.key < b.series.key ? -1 : 1))
       const byPartition: SeriesSlices[][] = Array.from({ length: partitions }, () => [])
+      const partsBySlices = new Map<Slices, EncodedSlice[][]>()
       for (const { series, slices } of rows) {
         const into = byPartition[partitionOf(series.key, partitions)]!
-        const encoded = [...slices].sort(([a], [b]) => a - b).map((entry) => encodeSlice(...entry))
-        for (const part of partsOf(encoded)) into.push({ labels: series.labels, slices: part })
+        // A series that alone makes up one of another grouping has its slices.
+        const parts = partsBySlices.get(slices) ?? partsOf(encodeAll(slices))
+        partsBySlices.set(slices, parts)
+        for (const part of parts) into.push({ labels: series.labels, slices: part })
       }
       return byPartition
     },
     release: () => shared.pool.giveBack(taken),
-    sliceCount: () => sliceCount,
+    sliceCount: () => taken.length,
     seriesFolded: () => folded,
   }
+}
+
+function encodeAll({ byNumber }: Slices): EncodedSlice[] {
+  const inOrder = [...byNumber].sort(([a], [b]) => a - b)
+  return inOrder.map(([number, slice]) => encodeSlice(number * SLICE_MS, slice))
 }
 
 /** Old events of one second of arrivals may spread over days: a record must stay small. */
@@ -171,22 +179,31 @@ interface Row {
 
 type Table = Map<string, Row>
 
-function at(slices: Slices, pool: () => SeriesAggregate): SliceAt {
-  return (startMs) => {
-    let slice = slices.get(startMs)
-    if (!slice) {
-      slice = pool()
-      slices.set(startMs, slice)
-    }
-    return slice
+function createSlices(pool: () => SeriesAggregate): Slices {
+  const byNumber = new Map<number, SeriesAggregate>()
+  let last = Number.NaN
+  let lastSlice: SeriesAggregate | undefined
+  return {
+    byNumber,
+    at(startMs) {
+      if (startMs === last) return lastSlice!
+      last = startMs
+      const number = startMs / SLICE_MS
+      lastSlice = byNumber.get(number)
+      if (!lastSlice) {
+        lastSlice = pool()
+        byNumber.set(number, lastSlice)
+      }
+      return lastSlice
+    },
   }
 }
 
 /** The row of a sample's series. */
-function rowOf(table: Table, series: Series): Row {
+function rowOf(table: Table, series: Series, pool: () => SeriesAggregate): Row {
   let row = table.get(series.key)
   if (!row) {
-    row = { series, slices: new Map(), isOwn: true }
+    row = { series, slices: createSlices(pool), isOwn: true }
     table.set(series.key, row)
   }
   return row
@@ -205,29 +222,27 @@ function addSlices(
   }
   if (!row.isOwn) {
     const first = row.slices
-    row.slices = new Map()
+    row.slices = createSlices(pool)
     row.isOwn = true
-    mergeSlices(row.slices, first, pool)
+    mergeSlices(row.slices, first)
   }
-  mergeSlices(row.slices, slices, pool)
+  mergeSlices(row.slices, slices)
 }
 
-function mergeSlices(into: Slices, slices: Slices, pool: () => SeriesAggregate): void {
-  const target = at(into, pool)
-  for (const [startMs, slice] of slices) mergeAggregate(target(startMs), slice)
+function mergeSlices(into: Slices, { byNumber }: Slices): void {
+  for (const [number, slice] of byNumber) mergeAggregate(into.at(number * SLICE_MS), slice)
 }
 
 /** Labels that differ only in what no grouping names (provider, attributes) are one series. */
 function mergeFinest(
   byLabels: ReadonlyMap<Labels, Slices>,
   seriesOfLabels: (labels: Labels) => RequestSeries,
-  pool: () => SeriesAggregate,
 ): Iterable<{ readonly series: RequestSeries; readonly slices: Slices }> {
   const table = new Map<string, { readonly series: RequestSeries; readonly slices: Slices }>()
   for (const [labels, slices] of byLabels) {
     const series = seriesOfLabels(labels)
     const row = table.get(series.finest.key)
-    if (row) mergeSlices(row.slices, slices, pool)
+    if (row) mergeSlices(row.slices, slices)
     else table.set(series.finest.key, { series, slices })
   }
   return table.values()
