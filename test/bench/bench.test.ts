@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { type Figure, isReached, median, ratio, slope, spread } from './figure.ts'
-import { type Report, tableLines } from './report.ts'
+import { charts, measuredPart } from './page.ts'
+import { type Report, tableCells, tableLines } from './report.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 const SERVERLESS = ['decode', 'histogram', 'parquet', 'otlp', 'triggers', 'growth', 'memory']
@@ -16,6 +17,12 @@ const FIGURE: Figure = {
   values: [16e6, 15e6, 17e6],
   peer: { name: 'Kafka Streams', values: [2e6, 4e6] },
   target: { of: 'ratio', is: 'at least', bound: 5 },
+}
+
+const REPORT: Report = {
+  ...{ at: '2026-11-26T12:00:00Z', commit: 'abc', node: 'v24', cpu: 'a CPU', cores: 2 },
+  ...{ memoryGib: 24, runs: 3, share: 1, seed: 1 },
+  benches: { windowing: [FIGURE, { ...FIGURE, what: 'a delay', unit: 's', target: undefined! }] },
 }
 
 describe('bench', () => {
@@ -43,12 +50,31 @@ describe('bench', () => {
 
   it('shows figures as a table, with what was missed', () => {
     const missed = { ...FIGURE, target: { of: 'value', is: 'at least', bound: 20e6 } } as const
-    const [head, first, second] = tableLines('kafka', [FIGURE, missed])
+    const [head, first, second] = tableLines(tableCells('kafka', [FIGURE, missed]))
     expect(head).match(/^kafka +ours +± +unit +peer +is +ratio +target$/)
     expect(first).match(
       /^windowing +16 M +6 % +tokens\/s +Kafka Streams +3 M +5.33 × +≥ 5 × +reached$/,
     )
     expect(second).match(/≥ 20 M +MISSED$/)
+  })
+
+  it('draws a bar for each ratio with a target, its mark where the target lies', () => {
+    const { ratios } = charts(REPORT)
+    expect(ratios).contain('windowing / Kafka Streams')
+    expect(ratios).contain('5.33 ×')
+    // From 1 to 10 in 410 pixels, behind 400 of labels.
+    const x = (value: number) => (400 + Math.log10(value) * 410).toFixed(1)
+    expect(ratios).contain(`x1="${x(5)}"`)
+    expect(ratios).contain(`width="${(Number(x(16 / 3)) - 400).toFixed(1)}"`)
+  })
+
+  it('writes targets first, then each bench whole, as tables of Markdown', () => {
+    const page = measuredPart(REPORT)
+    expect(page).contain(
+      '2026-11-26, commit abc: a CPU, 2 cores, 24 GiB; Node v24; seed 1, 3 runs.',
+    )
+    expect(page.match(/^\| windowing \| 16 M \| 6 % \|/gm)).length(2)
+    expect(page.indexOf('| target |')).below(page.indexOf('### windowing'))
   })
 
   it('runs every bench that needs no server, and writes what it found', () => {

@@ -48,6 +48,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'the same with other sizes of records and numbers of series',
     load: () => import('./windowing.ts').then(({ shapes }) => shapes),
   },
+  scale: {
+    about: 'two processes of windowing on the same topic, beside one',
+    load: () => import('./windowing.ts').then(({ scale }) => scale),
+  },
   both: {
     about: 'windowing and statistics, beside Kafka Streams that does both',
     load: () => import('./windowing.ts').then(({ both }) => both),

@@ -6,7 +6,7 @@ import { startStack } from '../../infra/local/stack.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Cluster, openCluster, removeGroups, removeTopics } from '../broker/cluster.ts'
 import { startService } from '../broker/processes.ts'
-import { startPeer } from './kafka-streams/peer.ts'
+import { type PeerOptions, startPeer } from './kafka-streams/peer.ts'
 import { type PrefillOptions, prefill } from './prefill.ts'
 
 export const STREAMS_SLICES = 'bench.slices'
@@ -60,7 +60,7 @@ let applications = 0
 export async function startStreams(
   { env, folder }: Servers,
   { admin }: Cluster,
-  does: 'windowing' | 'both',
+  form: PeerOptions['form'],
   threads: number,
   log: (line: string) => void,
 ): Promise<{ readonly group: string; readonly stop: () => Promise<void> }> {
@@ -70,7 +70,7 @@ export async function startStreams(
   await admin.createTopics({ topics, waitForLeaders: false })
   const group = `bench-${process.pid}-${++applications}`
   const options = {
-    ...{ brokers: env.KAFKA_BROKERS!, application: group, does, threads },
+    ...{ brokers: env.KAFKA_BROKERS!, application: group, form, threads },
     stateFolder: join(folder, group),
   }
   const { stop } = await startPeer(options, log)

@@ -1,21 +1,23 @@
 /** npm run bench: how fast each part is, beside a peer or a limit in the same run. */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { BENCHES } from './benches.ts'
 import { type Figure, isReached } from './figure.ts'
-import { machine, type Report, tableLines } from './report.ts'
+import { writePage } from './page.ts'
+import { machine, type Report, tableCells, tableLines, targetRows } from './report.ts'
 
-const HELP = `usage: npm run bench -- [NAME...] [--runs N] [--share S] [--seed N] [--json FILE]
+const HELP = `usage: npm run bench -- [NAME...] [--runs N] [--share S] [--seed N] [--json FILE] [--page]
 
 Runs benchmarks, each in a process of its own, and prints a table: medians, half of the spread, the
 ratio to a peer of the same run, and whether the target is reached. Let nothing else run beside it.
 
-  npm run bench                     all of them, some 30 minutes
+  npm run bench                     all of them, some 45 minutes
   npm run bench -- decode           one
   npm run bench -- --share 0.1      a tenth of the work: to see that it runs, not how fast
+  npm run bench -- --from FILE      what an earlier run wrote; with --page into docs/performance.md
 
 ${Object.entries(BENCHES)
   .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
@@ -29,16 +31,29 @@ const { values, positionals } = parseArgs({
     share: { type: 'string', default: '1' },
     seed: { type: 'string', default: '1' },
     json: { type: 'string', default: '.bench/last.json' },
+    from: { type: 'string', multiple: true },
+    page: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 if (values.help) process.stdout.write(HELP)
-else await runAll(positionals.length > 0 ? positionals : Object.keys(BENCHES))
+else {
+  const report = values.from ? earlier(values.from) : await runAll(namesOf(positionals))
+  print(targetRows(report))
+  if (values.page) writePage(report)
+  const figures = Object.values(report.benches).flat()
+  const isMissed = figures.some((figure) => isReached(figure) === false)
+  if (isMissed && report.share === 1) process.exitCode = 1
+}
 
-async function runAll(names: readonly string[]): Promise<void> {
-  const unknown = names.filter((name) => !(name in BENCHES))
+function namesOf(asked: readonly string[]): readonly string[] {
+  const unknown = asked.filter((name) => !(name in BENCHES))
   if (unknown.length > 0) throw new Error(`no bench ${unknown.join(', ')}\n\n${HELP}`)
+  return asked.length > 0 ? asked : Object.keys(BENCHES)
+}
+
+async function runAll(names: readonly string[]): Promise<Report> {
   const { runs, share, seed } = values
   const report: Report = {
     ...machine(),
@@ -51,15 +66,27 @@ async function runAll(names: readonly string[]): Promise<void> {
     process.stderr.write(`${name}: ${BENCHES[name]!.about}\n`)
     const figures = await runOne(name)
     report.benches[name] = figures
-    process.stdout.write(`${tableLines(name, figures).join('\n')}\n\n`)
+    print(tableCells(name, figures))
+    // At once: a later one may fail.
+    mkdirSync(dirname(values.json), { recursive: true })
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   }
-  mkdirSync(dirname(values.json), { recursive: true })
-  writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
   process.stderr.write(`written to ${values.json}\n`)
-  const missed = Object.values(report.benches)
-    .flat()
-    .filter((figure) => isReached(figure) === false)
-  if (missed.length > 0 && Number(share) === 1) process.exitCode = 1
+  return report
+}
+
+/** What earlier runs of one commit have written; a later file's bench takes the place of another. */
+function earlier(files: readonly string[]): Report {
+  const reports = files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report)
+  const [first] = reports as [Report]
+  const strange = reports.find((each) => each.commit !== first.commit)
+  if (strange) throw new Error(`${strange.commit} is another commit than ${first.commit}`)
+  const benches = Object.assign({}, ...reports.map((each) => each.benches))
+  return { ...first, benches }
+}
+
+function print(rows: readonly (readonly string[])[]): void {
+  process.stdout.write(`${tableLines(rows).join('\n')}\n\n`)
 }
 
 /** In a process of its own: what one has compiled or collected is not the next one's. */

@@ -32,11 +32,25 @@ export function machine(): Machine {
   }
 }
 
-/** The figures of one bench as a table. */
-export function tableLines(name: string, figures: readonly Figure[]): readonly string[] {
-  const head = [name, 'ours', '±', 'unit', 'peer', 'is', 'ratio', 'target', '']
-  const rows = [head, ...figures.map(row)]
-  const widths = head.map((_, column) => Math.max(...rows.map((cells) => cells[column]!.length)))
+/** The figures of one bench in rows, below their heads. */
+export function tableCells(name: string, figures: readonly Figure[]): string[][] {
+  return [[name, 'ours', '±', 'unit', 'peer', 'is', 'ratio', 'target', ''], ...figures.map(row)]
+}
+
+/** The figures of all benches that have a target. */
+export function targetRows({ benches }: Report): string[][] {
+  const figures = Object.values(benches).flat()
+  return tableCells(
+    'target',
+    figures.filter(({ target }) => target),
+  )
+}
+
+/** Rows in columns of equal width. */
+export function tableLines(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]!.length)),
+  )
   return rows.map((cells) =>
     cells
       .map((cell, column) => cell.padEnd(widths[column]!))
@@ -45,7 +59,7 @@ export function tableLines(name: string, figures: readonly Figure[]): readonly s
   )
 }
 
-function row(figure: Figure): readonly string[] {
+function row(figure: Figure): string[] {
   const { what, unit, values, peer, target } = figure
   const times = ratio(figure)
   const reached = isReached(figure)
@@ -74,7 +88,7 @@ const STEPS = [
 ] as const
 
 /** Three digits, and the thousands as a letter. */
-function number(value: number): string {
+export function number(value: number): string {
   const [size, letter] = STEPS.find(([step]) => Math.abs(value) >= step) ?? [1, '']
   return `${Number((value / size).toPrecision(3))}${letter}`
 }

@@ -25,15 +25,22 @@ export async function ourChunks({ bus, codec }: Cluster, partitions: number): Pr
   return [...byRange.values()].reduce((sum, count) => sum + count, 0)
 }
 
-/** The same in what StreamsPeer.java has published: its key begins with a space. */
+/**
+ * The same in what StreamsPeer.java has published: its key begins with a space. Without groupings
+ * each slice is published again and again, as it grows.
+ */
 export async function streamsChunks({ bus }: Cluster, partitions: number): Promise<number> {
-  let chunks = 0
+  let fleet = 0
+  const newest = new Map<string, number>()
   for (let partition = 0; partition < partitions; partition++) {
     for (const { key, value } of await bus.readAll(STREAMS_SLICES, partition)) {
-      if (key?.[0] === 0x20) chunks += firstTwo(Buffer.from(value!))
+      const chunks = firstTwo(Buffer.from(value!))
+      const series = Buffer.from(key!).toString()
+      if (series.startsWith(' ')) fleet += chunks
+      newest.set(series, chunks)
     }
   }
-  return chunks
+  return fleet > 0 ? fleet : [...newest.values()].reduce((sum, chunks) => sum + chunks, 0)
 }
 
 /** Counts of the first two histograms: a byte whether there is one, count(8) ... buckets. */

@@ -12,6 +12,7 @@ import {
   startServers,
   startStreams,
 } from './kafka-bench.ts'
+import type { PeerOptions } from './kafka-streams/peer.ts'
 import { ourChunks, streamsChunks } from './totals.ts'
 
 interface Case {
@@ -40,6 +41,7 @@ const SHAPES: readonly Case[] = [
 const BOTH: readonly Case[] = [
   { chunksPerRecord: 50, series: 1_000, chunks: 80e6, targets: [atLeast('ratio', 4)] },
 ]
+const SCALE: readonly Case[] = [{ chunksPerRecord: 50, series: 1_000, chunks: 80e6, targets: [] }]
 const PARTITIONS = 4
 const RUNS_MAX = 3
 /** The ends of transactions take offsets that nobody commits. */
@@ -54,55 +56,97 @@ interface Around {
   readonly log: (line: string) => void
 }
 
-/** How the two sides do some work: records a second of one run. */
-interface Sides {
+/** Does some work: records a second of one run. */
+type Side = (around: Around) => Promise<number>
+
+interface Peer {
   readonly name: string
-  ours(around: Around): Promise<number>
-  streams(around: Around): Promise<number>
+  readonly run: Side
+  /** The form of Kafka Streams that it is, whose results are looked at. */
+  readonly form: PeerOptions['form'] | null
 }
 
-const WINDOWING: Sides = {
-  name: 'windowing',
-  async ours({ servers, cluster, total }) {
-    const stop = await startOurs(servers, cluster, ['windowing'])
+interface Sides {
+  readonly name: string
+  readonly ours: Side
+  readonly peers: readonly Peer[]
+}
+
+const FOLD: Peer = {
+  name: 'Kafka Streams',
+  form: 'windowing',
+  run: (around) =>
+    streams('windowing', 1, around, (group) => rateOf(around.cluster.admin, group, around.total)),
+}
+
+/** As Kafka Streams' guide teaches it: on its way through a topic by series. */
+const DSL: Peer = {
+  name: 'Kafka Streams DSL',
+  form: 'dsl',
+  run: (around) =>
+    streams('dsl', 1, around, (group) => wholeRate(around, group, group, dslTopic(group))),
+}
+
+const BOTH_IN_ONE: Peer = {
+  name: 'Kafka Streams',
+  form: 'both',
+  run: (around) =>
+    streams('both', 2, around, (group) => wholeRate(around, group, group, STREAMS_SLICES)),
+}
+
+const ONE_PROCESS: Peer = { name: 'one process', form: null, run: ourWindowing(1) }
+
+async function streams(
+  form: PeerOptions['form'],
+  threads: number,
+  { servers, cluster, log }: Around,
+  rate: (group: string) => Promise<number>,
+): Promise<number> {
+  const { group, stop } = await startStreams(servers, cluster, form, threads, log)
+  const perSecond = await rate(group)
+  await stop()
+  return perSecond
+}
+
+function ourWindowing(processes: number): Side {
+  return async ({ servers, cluster, total }) => {
+    const stop = await startOurs(servers, cluster, Array(processes).fill('windowing'))
     const rate = await rateOf(cluster.admin, 'lens-windowing', total)
     await stop()
     return rate
-  },
-  async streams({ servers, cluster, total, log }) {
-    const { group, stop } = await startStreams(servers, cluster, 'windowing', 1, log)
-    const rate = await rateOf(cluster.admin, group, total)
-    await stop()
-    return rate
-  },
+  }
 }
 
-const WITH_STATISTICS: Sides = {
-  name: 'windowing and statistics',
-  async ours({ servers, cluster, total }) {
-    const stop = await startOurs(servers, cluster, ['windowing', 'statistics'])
-    const groups = { windowing: 'lens-windowing', statistics: 'lens-statistics' }
-    const rate = await wholeRate(cluster, total, groups, WINDOW_SLICES)
-    await stop()
-    return rate
-  },
-  async streams({ servers, cluster, total, log }) {
-    const { group, stop } = await startStreams(servers, cluster, 'both', 2, log)
-    const groups = { windowing: group, statistics: group }
-    const rate = await wholeRate(cluster, total, groups, STREAMS_SLICES)
-    await stop()
-    return rate
-  },
+async function ourBoth(around: Around): Promise<number> {
+  const stop = await startOurs(around.servers, around.cluster, ['windowing', 'statistics'])
+  const rate = await wholeRate(around, 'lens-windowing', 'lens-statistics', WINDOW_SLICES)
+  await stop()
+  return rate
 }
 
-/** One process of each on the same topic and broker, both exactly once. */
-export const windowing: Bench = benchOf(WINDOWING, TARGETS)
+/** One process of each on the same topic and broker, all exactly once. */
+export const windowing: Bench = benchOf(
+  { name: 'windowing', ours: ourWindowing(1), peers: [FOLD, DSL] },
+  TARGETS,
+)
 
 /** The same with other sizes of records and numbers of series. */
-export const shapes: Bench = benchOf(WINDOWING, SHAPES)
+export const shapes: Bench = benchOf(
+  { name: 'windowing', ours: ourWindowing(1), peers: [FOLD] },
+  SHAPES,
+)
 
 /** Windowing and statistics, a process each, beside Kafka Streams that does both. */
-export const both: Bench = benchOf(WITH_STATISTICS, BOTH)
+export const both: Bench = benchOf(
+  { name: 'windowing and statistics', ours: ourBoth, peers: [BOTH_IN_ONE] },
+  BOTH,
+)
+
+/** Two processes on the same topic, beside one. */
+export const scale: Bench = benchOf(
+  { name: 'two processes of windowing', ours: ourWindowing(2), peers: [ONE_PROCESS] },
+  SCALE,
+)
 
 function benchOf(sides: Sides, cases: readonly Case[]): Bench {
   return {
@@ -132,20 +176,21 @@ async function measure(
   log(`${total} records of ${chunksPerRecord}, ${series} series: ${Math.round(bytes / 1e6)} MB`)
   const around = { servers, cluster, total, log }
   const tokens = (records: number) => (records * made) / total
-  const rates = { ours: [] as number[], streams: [] as number[] }
+  const all: (readonly [string, Side])[] = [
+    ['ours', sides.ours],
+    ...sides.peers.map(({ name, run }) => [name, run] as const),
+  ]
+  const rates: Record<string, number[]> = Object.fromEntries(all.map(([name]) => [name, []]))
   for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
-    rates.ours.push(tokens(await sides.ours(around)))
-    rates.streams.push(tokens(await sides.streams(around)))
-    logRates(rates, log)
+    for (const [name, side] of all) {
+      const rate = tokens(await side(around))
+      rates[name]!.push(rate)
+      log(`${name}: ${(rate / 1e6).toFixed(2)} M tokens/s`)
+    }
   }
-  await checkTotals(around, made)
+  await checkTotals(sides, around, made)
   await cluster.close()
   return rates
-}
-
-function logRates({ ours, streams }: Rates, log: (line: string) => void): void {
-  const millions = (rates: readonly number[]) => (rates.at(-1)! / 1e6).toFixed(2)
-  log(`M tokens/s: ours ${millions(ours)}, Kafka Streams ${millions(streams)}`)
 }
 
 /** Records a second in the measured part of the topic. */
@@ -155,46 +200,61 @@ async function rateOf(admin: Admin, group: string, total: number): Promise<numbe
   return ((last.records - first.records) / (last.atMs - first.atMs)) * 1000
 }
 
-/** Runs both to the end once: each must have counted every chunk. */
-async function checkTotals({ servers, cluster, log }: Around, chunks: number): Promise<void> {
+/** Runs each form to the end once: all must have counted every chunk. */
+async function checkTotals({ peers }: Sides, around: Around, chunks: number): Promise<void> {
+  const { servers, cluster, log } = around
   const stopOurs = await startOurs(servers, cluster, ['windowing'])
   await caughtUp(cluster.admin, 'lens-windowing', TOKEN_EVENTS, 0)
   await stopOurs()
-  const { group, stop } = await startStreams(servers, cluster, 'windowing', 1, log)
-  await caughtUp(cluster.admin, group, TOKEN_EVENTS, 0)
-  // Its slices go on every second.
-  await sleep(3_000)
-  await stop()
-  const got = [await ourChunks(cluster, PARTITIONS), await streamsChunks(cluster, PARTITIONS)]
+  const got = [await ourChunks(cluster, PARTITIONS)]
+  for (const { form } of peers) {
+    if (form === null) continue
+    const { group, stop } = await startStreams(servers, cluster, form, 1, log)
+    await caughtUp(cluster.admin, group, TOKEN_EVENTS, 0)
+    if (form === 'dsl') await caughtUp(cluster.admin, group, dslTopic(group), MARKERS_MAX)
+    // Its slices go on every second.
+    await sleep(3_000)
+    await stop()
+    got.push(await streamsChunks(cluster, PARTITIONS))
+  }
   if (got.some((count) => count !== chunks)) throw new Error(`${chunks} chunks became ${got}`)
 }
 
-type Rates = Readonly<Record<'ours' | 'streams', readonly number[]>>
+/** As Kafka Streams calls the topic that its DSL sends the records through. */
+function dslTopic(group: string): string {
+  return `${group}-by-series-repartition`
+}
 
+type Rates = Readonly<Record<string, readonly number[]>>
+
+/** A target of the value stands beside the first peer, one of a ratio beside each. */
 function* figuresOf(
-  { name }: Sides,
+  { name, peers }: Sides,
   { series, targets, chunksPerRecord }: Case,
   rates: Rates,
 ): Iterable<Figure> {
-  const figure: Figure = {
+  const own = {
     what: `${name}, ${chunksPerRecord} chunks a record, ${series} series`,
     unit: 'tokens/s',
-    values: rates.ours,
-    peer: { name: 'Kafka Streams', values: rates.streams },
+    values: rates.ours!,
   }
-  if (targets.length === 0) yield figure
-  for (const target of targets) yield { ...figure, target }
+  for (const [i, { name: peer }] of peers.entries()) {
+    const figure: Figure = { ...own, peer: { name: peer, values: rates[peer]! } }
+    const here = targets.filter(({ of }) => of === 'ratio' || i === 0)
+    if (here.length === 0) yield figure
+    for (const target of here) yield { ...figure, target }
+  }
 }
 
 /** Records a second until everything that was read has gone through both steps. */
 async function wholeRate(
-  { admin }: Cluster,
-  total: number,
-  groups: { readonly windowing: string; readonly statistics: string },
+  { cluster: { admin }, total }: Around,
+  first: string,
+  second: string,
   between: string,
 ): Promise<number> {
-  const { atMs } = await reached(admin, groups.windowing, TOKEN_EVENTS, 1)
-  await reached(admin, groups.windowing, TOKEN_EVENTS, total * MEASURED.to)
-  await caughtUp(admin, groups.statistics, between, MARKERS_MAX)
+  const { atMs } = await reached(admin, first, TOKEN_EVENTS, 1)
+  await reached(admin, first, TOKEN_EVENTS, total * MEASURED.to)
+  await caughtUp(admin, second, between, MARKERS_MAX)
   return ((total * MEASURED.to) / (performance.now() - atMs)) * 1000
 }

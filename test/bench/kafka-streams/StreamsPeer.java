@@ -15,7 +15,13 @@ import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.streams.KafkaStreams;
+import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.kstream.Consumed;
+import org.apache.kafka.streams.kstream.Grouped;
+import org.apache.kafka.streams.kstream.Materialized;
+import org.apache.kafka.streams.kstream.Produced;
+import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -24,11 +30,15 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
 
 /**
- * The peer of the bench: what windowing and statistics do, in Kafka Streams at its best. Exactly
- * once (v2), in-memory stores with the cache on, the Processor API, a decoder by hand that makes no
- * object per token, series looked up by their bytes, a histogram of the same buckets.
+ * The peer of the bench: what windowing and statistics do, in Kafka Streams, exactly once (v2), with
+ * in-memory stores and their cache, a decoder by hand that makes no object per token, series looked
+ * up by their bytes, a histogram of the same buckets. In two forms:
  *
- * usage: java -cp 'libs/*' StreamsPeer.java BROKERS APPLICATION windowing|both STATE_FOLDER THREADS
+ * windowing, both  at its best: the Processor API, which folds before anything is sent on
+ * dsl              as its guide has it: groupBy, windowedBy, aggregate, through a topic by series;
+ *                  windowing of the finest grouping only, each record in the slice of its end
+ *
+ * usage: java -cp 'libs/*' StreamsPeer.java BROKERS APPLICATION FORM STATE_FOLDER THREADS
  */
 class StreamsPeer {
   static final String SOURCE = "lens.token-events";
@@ -55,7 +65,7 @@ class StreamsPeer {
     settings.put("producer.linger.ms", "50");
     settings.put("producer.batch.size", String.valueOf(256 << 10));
     settings.put("producer.max.request.size", String.valueOf(4 << 20));
-    var streams = new KafkaStreams(topology(args[2].equals("both")), settings);
+    var streams = new KafkaStreams(args[2].equals("dsl") ? dsl() : topology(args[2].equals("both")), settings);
     Runtime.getRuntime().addShutdownHook(new Thread(streams::close));
     streams.start();
     System.out.println("running");
@@ -76,6 +86,28 @@ class StreamsPeer {
     return topology;
   }
 
+  static Topology dsl() {
+    var builder = new StreamsBuilder();
+    var grace = Duration.ofMinutes(2);
+    var size = Duration.ofMillis(SLICE_MS);
+    var slices = Stores.inMemoryWindowStore("slices", grace.plus(size), size, false);
+    // Each of the two parts of the topology has an instance of its own.
+    var extracted = new Run();
+    var grouped = new Run();
+    var added = new Run();
+    builder.stream(SOURCE, Consumed.with(Serdes.ByteArray(), Serdes.ByteArray())
+            .withTimestampExtractor((record, partitionMs) -> extracted.read((byte[]) record.value()).endMs()))
+        .groupBy((key, value) -> grouped.seriesOf(value),
+            Grouped.with("by-series", Serdes.String(), Serdes.ByteArray()))
+        .windowedBy(TimeWindows.ofSizeAndGrace(size, grace))
+        .aggregate(Slice::new, (series, value, slice) -> added.read(value).addAll(slice),
+            Materialized.<String, Slice>as(slices)
+                .withKeySerde(Serdes.String()).withValueSerde(Slice.SERDE).withCachingEnabled())
+        .toStream((window, slice) -> window.key() + " " + window.window().start())
+        .to(SLICES, Produced.with(Serdes.String(), Slice.SERDE));
+    return builder.build();
+  }
+
   static org.apache.kafka.streams.state.StoreBuilder<KeyValueStore<String, Slice>> store(String name) {
     return Stores.keyValueStoreBuilder(
             Stores.inMemoryKeyValueStore(name), Serdes.String(), Slice.SERDE)
@@ -86,8 +118,7 @@ class StreamsPeer {
   static class Fold implements Processor<byte[], byte[], String, byte[]> {
     private ProcessorContext<String, byte[]> context;
     private KeyValueStore<String, Slice> store;
-    private final Map<ByteBuffer, String> names = new HashMap<>();
-    private final Reader reader = new Reader();
+    private final Run run = new Run();
 
     public void init(ProcessorContext<String, byte[]> context) {
       this.context = context;
@@ -96,69 +127,26 @@ class StreamsPeer {
     }
 
     public void process(Record<byte[], byte[]> record) {
-      reader.open(record.value());
-      reader.skipText();
-      reader.skipText();
-      int from = reader.at;
-      for (int i = 0; i < 5; i++) reader.skipText();
-      for (long items = reader.number(); items != 0; items = reader.number()) {
-        if (items < 0) reader.number();
-        for (long i = 0; i < 2 * Math.abs(items); i++) reader.skipText();
-      }
-      String series = nameOf(record.value(), from, reader.at);
-      long startedUs = reader.number();
-      long firstChunk = reader.number();
-      long atUs = startedUs + reader.number();
-      int[] gaps = reader.gaps;
-      int chunks = reader.ints(gaps);
-      int tokens = reader.ints(reader.tokens);
-      reader.number();
-      boolean hasEnd = reader.number() == 1;
+      run.read(record.value());
+      long atUs = run.startedUs + run.elapsedUs;
       String key = null;
       Slice slice = null;
       long slicedMs = -1;
-      for (int i = 0; i < chunks; i++) {
-        atUs += gaps[i];
+      for (int i = 0; i < run.chunks; i++) {
+        atUs += run.reader.gaps[i];
         long startMs = atUs / 1000 / SLICE_MS * SLICE_MS;
         if (startMs != slicedMs) {
           if (slice != null) store.put(key, slice);
           slicedMs = startMs;
-          key = series + " " + startMs;
+          key = run.series + " " + startMs;
           slice = store.get(key);
           if (slice == null) slice = new Slice();
         }
-        if (firstChunk + i == 0) slice.metrics[0].add(gaps[i], 1);
-        else {
-          slice.metrics[1].add(gaps[i], 1);
-          int n = tokens == 0 ? 1 : reader.tokens[i];
-          if (n > 0) slice.metrics[2].add(Math.round((double) gaps[i] / n), n);
-        }
+        run.add(i, slice);
       }
       if (slice == null) return;
-      if (hasEnd) {
-        slice.requests++;
-        slice.metrics[3].add(atUs - startedUs, 1);
-        slice.metrics[4].add(12_000, 1);
-      }
+      if (run.hasEnd) run.addEnd(slice);
       store.put(key, slice);
-    }
-
-    private String nameOf(byte[] value, int from, int to) {
-      String known = names.get(ByteBuffer.wrap(value, from, to - from));
-      if (known != null) return known;
-      byte[] own = Arrays.copyOfRange(value, from, to);
-      String made = String.join("|", texts(own));
-      names.put(ByteBuffer.wrap(own), made);
-      return made;
-    }
-
-    private static List<String> texts(byte[] labels) {
-      var reader = new Reader();
-      reader.open(labels);
-      reader.at = 0;
-      var all = new ArrayList<String>();
-      for (int i = 0; i < 5; i++) all.add(reader.text());
-      return all;
     }
 
     /** To each of the five groupings: the finest, by model, by endpoint, by tenant, the fleet. */
@@ -237,6 +225,95 @@ class StreamsPeer {
 
     private static long startOf(String key) {
       return Long.parseLong(key.substring(key.lastIndexOf(' ') + 1));
+    }
+  }
+
+  /** A record of token events: whose it is, and its chunks. */
+  static class Run {
+    private final Map<ByteBuffer, String> names = new HashMap<>();
+    final Reader reader = new Reader();
+    String series;
+    long startedUs;
+    long firstChunk;
+    long elapsedUs;
+    int chunks;
+    int tokens;
+    boolean hasEnd;
+
+    String seriesOf(byte[] value) {
+      reader.open(value);
+      reader.skipText();
+      reader.skipText();
+      int from = reader.at;
+      for (int i = 0; i < 5; i++) reader.skipText();
+      for (long items = reader.number(); items != 0; items = reader.number()) {
+        if (items < 0) reader.number();
+        for (long i = 0; i < 2 * Math.abs(items); i++) reader.skipText();
+      }
+      return nameOf(value, from, reader.at);
+    }
+
+    Run read(byte[] value) {
+      series = seriesOf(value);
+      startedUs = reader.number();
+      firstChunk = reader.number();
+      elapsedUs = reader.number();
+      chunks = reader.ints(reader.gaps);
+      tokens = reader.ints(reader.tokens);
+      reader.number();
+      hasEnd = reader.number() == 1;
+      return this;
+    }
+
+    long endUs() {
+      long atUs = startedUs + elapsedUs;
+      for (int i = 0; i < chunks; i++) atUs += reader.gaps[i];
+      return atUs;
+    }
+
+    long endMs() {
+      return endUs() / 1000;
+    }
+
+    void add(int i, Slice slice) {
+      int gapUs = reader.gaps[i];
+      if (firstChunk + i == 0) {
+        slice.metrics[0].add(gapUs, 1);
+        return;
+      }
+      slice.metrics[1].add(gapUs, 1);
+      int n = tokens == 0 ? 1 : reader.tokens[i];
+      if (n > 0) slice.metrics[2].add(Math.round((double) gapUs / n), n);
+    }
+
+    void addEnd(Slice slice) {
+      slice.requests++;
+      slice.metrics[3].add(endUs() - startedUs, 1);
+      slice.metrics[4].add(12_000, 1);
+    }
+
+    Slice addAll(Slice slice) {
+      for (int i = 0; i < chunks; i++) add(i, slice);
+      if (hasEnd) addEnd(slice);
+      return slice;
+    }
+
+    private String nameOf(byte[] value, int from, int to) {
+      String known = names.get(ByteBuffer.wrap(value, from, to - from));
+      if (known != null) return known;
+      byte[] own = Arrays.copyOfRange(value, from, to);
+      String made = String.join("|", texts(own));
+      names.put(ByteBuffer.wrap(own), made);
+      return made;
+    }
+
+    private static List<String> texts(byte[] labels) {
+      var reader = new Reader();
+      reader.open(labels);
+      reader.at = 0;
+      var all = new ArrayList<String>();
+      for (int i = 0; i < 5; i++) all.add(reader.text());
+      return all;
     }
   }
 

@@ -18,7 +18,8 @@ export interface PeerOptions {
   readonly brokers: string
   /** Its consumer group too. */
   readonly application: string
-  readonly does: 'windowing' | 'both'
+  /** As StreamsPeer.java tells them apart. */
+  readonly form: 'windowing' | 'both' | 'dsl'
   readonly threads: number
   readonly stateFolder: string
 }
@@ -31,9 +32,9 @@ export interface Peer {
 export async function startPeer(options: PeerOptions, log: (line: string) => void): Promise<Peer> {
   const java = await checkTools([kafka], isInstalled)
   const home = await installPart(JARS, log)
-  const { brokers, application, does, threads, stateFolder } = options
+  const { brokers, application, form, threads, stateFolder } = options
   const source = new URL('StreamsPeer.java', import.meta.url).pathname
-  const argv = [brokers, application, does, stateFolder, String(threads)]
+  const argv = [brokers, application, form, stateFolder, String(threads)]
   const settings = ['-Xmx2g', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn']
   const all = [...settings, '-cp', join(home, 'libs', '*'), source, ...argv]
   const child = spawn(java, all, { stdio: ['ignore', 'pipe', 'pipe'] })

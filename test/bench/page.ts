@@ -1,0 +1,77 @@
+/** The measured part of docs/performance.md: tables and charts of one report. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { type Bar, barChart } from './chart.ts'
+import { type Figure, isReached, median, ratio } from './figure.ts'
+import { number, type Report, tableCells, targetRows } from './report.ts'
+
+const DOCS = new URL('../../docs/', import.meta.url)
+const PAGE = new URL('performance.md', DOCS)
+const CHARTS = new URL('performance/', DOCS)
+const [BEGIN, END] = ['<!-- bench: begin -->', '<!-- bench: end -->']
+
+/** Puts a report between the page's marks, and its charts beside the page. */
+export function writePage(report: Report): void {
+  const page = readFileSync(PAGE, 'utf8')
+  const [before, rest] = page.split(BEGIN) as [string, string]
+  const after = rest.split(END)[1]!
+  writeFileSync(PAGE, `${before}${BEGIN}\n${measuredPart(report)}\n${END}${after}`)
+  mkdirSync(CHARTS, { recursive: true })
+  for (const [name, svg] of Object.entries(charts(report))) {
+    writeFileSync(new URL(`${name}.svg`, CHARTS), svg)
+  }
+}
+
+/** Markdown: what was measured where, the targets, then each bench whole. */
+export function measuredPart(report: Report): string {
+  const { at, commit, node, cpu, cores, memoryGib, runs, share, seed } = report
+  const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}, ${runs} runs`
+  const how = share === 1 ? '' : `, ${share} of the work`
+  const benches = Object.entries(report.benches).map(
+    ([name, figures]) => `### ${name}\n\n${markdown(tableCells(name, figures))}`,
+  )
+  return `
+${at.slice(0, 10)}, commit ${commit}: ${where}${how}. Medians; ± is half of the way from the lowest to the highest run.
+
+![ratios to the peers](performance/ratios.svg)
+
+![how old results are](performance/delays.svg)
+
+${markdown(targetRows(report))}
+
+## All figures
+
+${benches.join('\n\n')}
+`
+}
+
+/** SVG by name. */
+export function charts(report: Report): Readonly<Record<string, string>> {
+  const figures = Object.values(report.benches).flat()
+  const ratios = figures.filter(({ target }) => target?.of === 'ratio')
+  const delays = figures.filter(({ unit }) => unit === 's')
+  return {
+    ratios: barChart('Ours as a multiple of the peer in the same run; black: the target', [
+      ...ratios.map(ratioBar),
+    ]),
+    delays: barChart('Seconds; black: the target', delays.map(delayBar)),
+  }
+}
+
+function ratioBar(figure: Figure): Bar {
+  const { what, peer, target } = figure
+  const value = ratio(figure)!
+  const own = { label: `${what} / ${peer!.name}`, value, text: `${number(value)} ×` }
+  return { ...own, target: { at: target!.bound, isReached: isReached(figure)! } }
+}
+
+function delayBar(figure: Figure): Bar {
+  const value = median(figure.values)
+  const own = { label: figure.what, value, text: `${number(value)} s` }
+  if (figure.target?.of !== 'value') return own
+  return { ...own, target: { at: figure.target.bound, isReached: isReached(figure)! } }
+}
+
+function markdown([head, ...rows]: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head!), line(head!.map(() => '---')), ...rows.map(line)].join('\n')
+}
