@@ -2,7 +2,14 @@ import type { ResourceSample } from '../../schemas/records.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
-import { foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
+import {
+  eventTimeUs,
+  firstSlice,
+  foldRun,
+  foldSample,
+  forEachSlice,
+  sliceStart,
+} from '../core/windows/fold.ts'
 import {
   createSeriesIndex,
   type Grouping,
@@ -11,14 +18,10 @@ import {
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
-import {
-  type EncodedSlice,
-  encodeSlice,
-  mergeAggregate,
-  type SeriesAggregate,
-  SLICE_MS,
-} from '../core/windows/slice.ts'
+import type { EncodedSlice, SeriesAggregate } from '../core/windows/slice.ts'
 import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
+import { createRunLog, type RunLog } from './run-log.ts'
+import { createSlices, encodedParts, mergeSlices, type Slices } from './slices.ts'
 
 export interface FoldPolicy {
   readonly groupings: readonly Grouping[]
@@ -31,17 +34,22 @@ export const DEFAULT_SERIES_MAX = 20_000
 /** What the ranges of all partitions use again and again. */
 export interface FoldShared {
   readonly pool: AggregatePool
+  readonly logs: RunLog[]
   readonly seriesOfLabels: (labels: Labels) => RequestSeries
 }
 
+/** How many empty logs are kept, and with how much room each: 128 MiB in all. */
+const FREE_LOGS_MAX = 8
+const FREE_LOG_BYTES_MAX = 16 * 1024 * 1024
+
 /** Nothing yet. */
 export function createFoldShared(groupings: readonly Grouping[]): FoldShared {
-  return { pool: createAggregatePool(), seriesOfLabels: createSeriesIndex(groupings) }
+  return { pool: createAggregatePool(), logs: [], seriesOfLabels: createSeriesIndex(groupings) }
 }
 
 /**
- * One range in the making: events go into the finest grouping, which the others are merged from at
- * its end.
+ * One range in the making. At its end runs are counted series by series in the finest grouping, and
+ * the other groupings merged from that.
  */
 export interface Fold {
   run(run: TokenRun): void
@@ -63,13 +71,6 @@ export interface SeriesSlices {
   readonly slices: readonly EncodedSlice[]
 }
 
-/** The slices of one series, by their number: the start in units of SLICE_MS, a small integer. */
-interface Slices {
-  readonly byNumber: Map<number, SeriesAggregate>
-  /** The slice that starts there, made when it is not there. */
-  readonly at: SliceAt
-}
-
 /** An empty range. */
 export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldShared): Fold {
   const { seriesOfLabels } = shared
@@ -79,11 +80,13 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
     taken.push(one)
     return one
   }
+  const log = shared.logs.pop() ?? createRunLog()
   // Decoded labels are interned: one object, one series.
-  const byLabels = new Map<Labels, Slices>()
+  const byLabels = new Map<Labels, Kept>()
   const samples: Table = new Map()
   const seriesPerGrouping = new Map<Grouping, Set<string>>(groupings.map((g) => [g, new Set()]))
   let folded = 0
+  let sliceCount = 0
 
   /** The series itself, or the grouping's `other` one when the grouping is full. */
   function capped(grouping: Grouping, series: Series): Series {
@@ -97,9 +100,16 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
     return series
   }
 
+  function counted(kept: Kept): Slices {
+    const slices = createSlices(pool)
+    for (let at = kept.first; at >= 0; at = log.next(at)) foldRun(log.read(at), slices.at)
+    return slices
+  }
+
   function merged(): Table {
     const table: Table = new Map()
-    for (const { series, slices } of mergeFinest(byLabels, seriesOfLabels)) {
+    const finest = [...byLabels].map(([labels, kept]) => [labels, counted(kept)] as const)
+    for (const { series, slices } of mergeFinest(finest, seriesOfLabels)) {
       series.byGrouping.forEach((own, i) => {
         addSlices(table, capped(groupings[i]!, own), slices, pool)
       })
@@ -110,12 +120,15 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
 
   return {
     run(run) {
-      let slices = byLabels.get(run.labels)
-      if (!slices) {
-        slices = createSlices(pool)
-        byLabels.set(run.labels, slices)
+      const place = log.keep(run)
+      let kept = byLabels.get(run.labels)
+      if (kept) log.link(kept.last, place)
+      else {
+        kept = { first: place, last: place, newest: Number.NaN, slices: new Set() }
+        byLabels.set(run.labels, kept)
       }
-      foldRun(run, slices.at)
+      kept.last = place
+      sliceCount += newSlices(kept, run)
     },
     sample(sample) {
       for (const grouping of groupings) {
@@ -123,7 +136,10 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
         // A sample joins every grouping whose dimensions it carries.
         if (labels.some(([, value]) => value === '')) continue
         const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
-        foldSample(sample, rowOf(samples, series, pool).slices.at)
+        const { slices } = rowOf(samples, series, pool)
+        const before = slices.byNumber.size
+        foldSample(sample, slices.at)
+        sliceCount += slices.byNumber.size - before
       }
     },
     results(partitions) {
@@ -133,41 +149,21 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
       for (const { series, slices } of rows) {
         const into = byPartition[partitionOf(series.key, partitions)]!
         // A series that alone makes up one of another grouping has its slices.
-        const parts = partsBySlices.get(slices) ?? partsOf(encodeAll(slices))
+        const parts = partsBySlices.get(slices) ?? encodedParts(slices)
         partsBySlices.set(slices, parts)
         for (const part of parts) into.push({ labels: series.labels, slices: part })
       }
       return byPartition
     },
-    release: () => shared.pool.giveBack(taken),
-    sliceCount: () => taken.length,
+    release() {
+      shared.pool.giveBack(taken)
+      log.clear()
+      const isKept = shared.logs.length < FREE_LOGS_MAX && log.bytes() <= FREE_LOG_BYTES_MAX
+      if (isKept) shared.logs.push(log)
+    },
+    sliceCount: () => sliceCount,
     seriesFolded: () => folded,
   }
-}
-
-function encodeAll({ byNumber }: Slices): EncodedSlice[] {
-  const inOrder = [...byNumber].sort(([a], [b]) => a - b)
-  return inOrder.map(([number, slice]) => encodeSlice(number * SLICE_MS, slice))
-}
-
-/** Old events of one second of arrivals may spread over days: a record must stay small. */
-const PART_WEIGHT_MAX = 20_000
-
-/** Cuts the slices of a series into records of a bounded size; a weight is about ten bytes. */
-function partsOf(slices: readonly EncodedSlice[]): EncodedSlice[][] {
-  const parts: EncodedSlice[][] = []
-  let weight = Number.POSITIVE_INFINITY
-  for (const slice of slices) {
-    const own = slice.metrics.reduce((sum, { counts }) => sum + counts.length + 8, 20)
-    const whole = own + 8 * (slice.gauges.length + Object.keys(slice.errors_by_type).length)
-    if (weight + whole > PART_WEIGHT_MAX) {
-      parts.push([])
-      weight = 0
-    }
-    parts.at(-1)!.push(slice)
-    weight += whole
-  }
-  return parts
 }
 
 interface Row {
@@ -179,24 +175,26 @@ interface Row {
 
 type Table = Map<string, Row>
 
-function createSlices(pool: () => SeriesAggregate): Slices {
-  const byNumber = new Map<number, SeriesAggregate>()
-  let last = Number.NaN
-  let lastSlice: SeriesAggregate | undefined
-  return {
-    byNumber,
-    at(startMs) {
-      if (startMs === last) return lastSlice!
-      last = startMs
-      const number = startMs / SLICE_MS
-      lastSlice = byNumber.get(number)
-      if (!lastSlice) {
-        lastSlice = pool()
-        byNumber.set(number, lastSlice)
-      }
-      return lastSlice
-    },
+/** Runs of equal labels: the places of the first and the last, and which slices they are in. */
+interface Kept {
+  readonly first: number
+  last: number
+  /** The start of the slice that the last run was in; mostly the next one is in it too. */
+  newest: number
+  readonly slices: Set<number>
+}
+
+/** In how many slices the run is that no run before it was in. */
+function newSlices(kept: Kept, run: TokenRun): number {
+  const { slices } = kept
+  const before = slices.size
+  const last = sliceStart(eventTimeUs(run))
+  if (firstSlice(run) !== last) forEachSlice(run, (startMs) => slices.add(startMs))
+  else if (last !== kept.newest) {
+    slices.add(last)
+    kept.newest = last
   }
+  return slices.size - before
 }
 
 /** The row of a sample's series. */
@@ -229,13 +227,9 @@ function addSlices(
   mergeSlices(row.slices, slices)
 }
 
-function mergeSlices(into: Slices, { byNumber }: Slices): void {
-  for (const [number, slice] of byNumber) mergeAggregate(into.at(number * SLICE_MS), slice)
-}
-
 /** Labels that differ only in what no grouping names (provider, attributes) are one series. */
 function mergeFinest(
-  byLabels: ReadonlyMap<Labels, Slices>,
+  byLabels: Iterable<readonly [Labels, Slices]>,
   seriesOfLabels: (labels: Labels) => RequestSeries,
 ): Iterable<{ readonly series: RequestSeries; readonly slices: Slices }> {
   const table = new Map<string, { readonly series: RequestSeries; readonly slices: Slices }>()

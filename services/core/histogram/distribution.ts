@@ -1,5 +1,5 @@
 import type { Distribution as DistributionRecord, SliceMetric } from '../../../schemas/records.ts'
-import { bucketIndex, bucketMiddle, SCALE } from './bucket.ts'
+import { bucketIndex, bucketIndexOfInt, bucketMiddle, SCALE } from './bucket.ts'
 import {
   addExact,
   addProduct,
@@ -33,6 +33,7 @@ type Five = [number, number, number, number, number]
 /** The largest value that is taken: 2^40 microseconds, 12 days. */
 export const VALUE_MAX = 2 ** 40
 
+const INT_END = 2 ** 31
 const GROWTH = 32
 const NO_COUNTS = new Uint32Array(0)
 const NARROW_MAX = 2 ** 32 - 1
@@ -74,7 +75,7 @@ export function addValue(target: Distribution, value: number, times: number): vo
     target.zeroCount += times
     return
   }
-  addToBucket(target, bucketIndex(value), times)
+  addToBucket(target, value < INT_END ? bucketIndexOfInt(value) : bucketIndex(value), times)
 }
 
 /** Widens the counts, if they must be for so many more values. */

@@ -19,6 +19,27 @@ export function eventTimeUs(run: TokenRun): number {
   return run.end ? Math.max(last, run.startedAtUs + run.end.duration_us) : last
 }
 
+/** Start of the slice that holds the first thing that a run counts. */
+export function firstSlice({ startedAtUs, elapsedUs, gapsUs, chunks, end }: TokenRun): number {
+  const firstUs = chunks > 0 ? elapsedUs + gapsUs[0]! : Number.POSITIVE_INFINITY
+  return sliceStart(startedAtUs + Math.min(firstUs, end ? end.duration_us : firstUs))
+}
+
+/** Visits the start of each slice that foldRun counts a run in, maybe more than once. */
+export function forEachSlice(run: TokenRun, visit: (startMs: number) => void): void {
+  const { startedAtUs, elapsedUs, gapsUs, chunks, end } = run
+  let atUs = startedAtUs + elapsedUs
+  let endUs = Number.NEGATIVE_INFINITY
+  for (let i = 0; i < chunks; i++) {
+    atUs += gapsUs[i]!
+    if (atUs < endUs) continue
+    const startMs = sliceStart(atUs)
+    visit(startMs)
+    endUs = (startMs + SLICE_MS) * 1000
+  }
+  if (end) visit(sliceStart(startedAtUs + end.duration_us))
+}
+
 /**
  * Counts a run of chunks: each gap in the slice of its chunk, the request's own measures in the
  * slice of its end (design §3).

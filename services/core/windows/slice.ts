@@ -10,7 +10,7 @@ import {
   mergeEncoded,
 } from '../histogram/distribution.ts'
 import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
-import { countGaps, createGapBuffer, type GapBuffer, isFull, keepGaps } from './gap-buffer.ts'
+import { countGaps } from './gaps.ts'
 import { createGauge, encodeGauge, type GaugeSum, mergeEncodedGauge, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
@@ -31,8 +31,8 @@ export interface SeriesAggregate {
   outputTokens: number
   /** By measure id; null or empty until something was measured. */
   readonly metrics: (Distribution | null)[]
-  /** Not yet counted in the two measures that they belong to. */
-  gaps: GapBuffer | null
+  /** Gaps of chunks of one token, which are in two measures and not yet added to them. */
+  single: Distribution | null
   readonly gauges: Map<string, GaugeSum>
 }
 
@@ -46,7 +46,7 @@ export function createAggregate(): SeriesAggregate {
     ...createCounts(),
     errorsByType: new Map(),
     metrics: MEASURES.map(() => null),
-    gaps: null,
+    single: null,
     gauges: new Map(),
   }
 }
@@ -56,7 +56,7 @@ export function clearAggregate(target: SeriesAggregate): void {
   Object.assign(target, createCounts())
   target.errorsByType.clear()
   for (const distribution of target.metrics) if (distribution) clearDistribution(distribution)
-  if (target.gaps) target.gaps.count = 0
+  if (target.single) clearDistribution(target.single)
   target.gauges.clear()
 }
 
@@ -81,27 +81,18 @@ export function addGaps(
   from: number,
   to: number,
 ): void {
-  target.gaps ??= createGapBuffer()
-  for (let at = from; at < to; ) {
-    if (isFull(target.gaps)) settle(target)
-    at = keepGaps(target.gaps, gapsUs, tokens, at, to)
-    // Long silences and chunks of hundreds of tokens are few.
-    if (at === to || isFull(target.gaps)) continue
-    addGap(target, gapsUs[at]!, tokens === null ? 1 : tokens[at]!)
-    at++
-  }
+  target.single ??= createDistribution()
+  const [chunkGap, itl] = [distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id)]
+  countGaps({ single: target.single, chunkGap, itl }, gapsUs, tokens, from, to)
 }
 
-function addGap(target: SeriesAggregate, gapUs: number, tokens: number): void {
-  addMeasure(target, CHUNK_GAP, gapUs, 1)
-  if (tokens > 0) addMeasure(target, ITL, Math.round(gapUs / tokens), tokens)
-}
-
-/** Counts the gaps that are kept. */
+/** Leaves no gap that is not in its measures. */
 function settle(target: SeriesAggregate): void {
-  const { gaps } = target
-  if (gaps === null || gaps.count === 0) return
-  countGaps(gaps, distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id))
+  const { single } = target
+  if (single === null || single.count === 0) return
+  mergeDistribution(distributionOf(target, CHUNK_GAP.id), single)
+  mergeDistribution(distributionOf(target, ITL.id), single)
+  clearDistribution(single)
 }
 
 /** Visits what was measured, by measure id: the only way in which distributions are read. */

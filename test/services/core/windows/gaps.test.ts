@@ -45,7 +45,7 @@ const us = fc.oneof(
 )
 const tokens = fc.oneof(fc.nat(3), fc.constantFrom(255, 256, 2 ** 31 - 1))
 
-describe('core/windows/gap-buffer', () => {
+describe('core/windows/gaps', () => {
   it('counts gaps many at a time as one after the other', () => {
     const all = fc.array(fc.tuple(us, tokens), { maxLength: 700, size: 'max' })
     const property = fc.property(all, fc.integer({ min: 1, max: 600 }), (gaps, size) => {
