@@ -37,8 +37,8 @@ export async function askAgain(
 }
 
 /**
- * Decodes one record after the other, as they are taken, into one object that is used again; the bad
- * ones also go to `bad`.
+ * Decodes one record after the other, as they are taken, into one object that is used again; the
+ * bad ones also go to `bad`.
  */
 export function decodeAll(
   { topic, partition, records }: RecordBatch,

@@ -90,9 +90,9 @@ function enlarged(from: Int32Array, length: number): Int32Array<ArrayBuffer> {
 }
 
 /**
- * Copies bytes into words, from the second one on, with zeros behind them, and gives a hash of them.
- * Each step ends with a shift, or high bits would never reach low ones; two hashes are made at once,
- * since each step waits for the one before.
+ * Copies bytes into words, from the second one on, with zeros behind them, and gives a hash of
+ * them. Each step ends with a shift, or high bits would never reach low ones; two hashes are made
+ * at once, since each step waits for the one before.
  */
 export function hashWords(view: DataView, start: number, size: number, into: Int32Array): number {
   const pairs = size >> 3

@@ -23,7 +23,8 @@ const CONSUMER = {
   rebalanceTimeout: 30_000,
   heartbeatInterval: 2_000,
   maxWaitTimeInMs: 250,
-  maxBytesPerPartition: 1024 * 1024,
+  maxBytesPerPartition: 4 * 1024 * 1024,
+  maxBytes: 16 * 1024 * 1024,
   allowAutoTopicCreation: false,
   readUncommitted: true,
 }
@@ -38,6 +39,8 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
   // a commit and does nothing.
   let owned = new Set<string>()
   let generation = 0
+  // What a partition's batch before is worked on while the next one is fetched.
+  const before = new Map<string, Promise<void>>()
 
   async function run(handlers: SourceHandlers): Promise<void> {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
@@ -67,9 +70,12 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
         // An upload, or the unknown schema ids of one batch, can take longer than a session.
         const beating = setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
+        const place = `${topic}-${partition}`
+        const last = before.get(place)
+        const delivery = { heartbeat, isStale: isOver }
+        before.set(place, handlers.batch({ topic, partition, ...span, records }, delivery))
         try {
-          const delivery = { heartbeat, isStale: isOver }
-          await handlers.batch({ topic, partition, ...span, records }, delivery)
+          await last
         } finally {
           clearInterval(beating)
         }
