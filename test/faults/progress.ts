@@ -3,7 +3,8 @@ import type { Admin } from 'kafkajs'
 
 const EVERY_MS = 400
 
-interface Sample {
+/** What one look has shown, by topic and partition. */
+export interface Sample {
   /** What it shows was so at some time between these. */
   readonly beganMs: number
   readonly endedMs: number
@@ -14,10 +15,7 @@ interface Sample {
 export interface Progress {
   /** Records that a group had not committed at the last look. */
   backlog(group: string): number
-  /**
-   * From `atMs` until every one of these partitions that then had a backlog was committed further,
-   * or the first of them when none had; Infinity when a backlog stayed, null when no work came.
-   */
+  /** As recoveryOf() has it. */
   recoveryMs(group: string, atMs: number, partitions?: ReadonlySet<string>): number | null
   /** Whether all that was there at `atMs` has been committed. */
   hasPassed(group: string, atMs: number): boolean
@@ -61,9 +59,6 @@ export function watchProgress(
     return { beganMs, endedMs: Date.now(), committed, ends }
   }
 
-  const behind = ({ ends, committed }: Sample) =>
-    [...ends].filter(([key, end]) => end > (committed.get(key) ?? 0)).map(([key]) => key)
-
   return {
     backlog(group) {
       const last = samples.get(group)!.at(-1)
@@ -73,22 +68,7 @@ export function watchProgress(
         0,
       )
     },
-    recoveryMs(group, atMs, partitions) {
-      const all = samples.get(group)!
-      // Not the last one before: what was committed since would pass for a recovery.
-      const from = all.findIndex(({ beganMs }) => beganMs >= atMs)
-      if (from < 0) return null
-      const first = all[from]!
-      const keys = [...first.ends.keys()].filter((key) => partitions?.has(key) ?? true)
-      const late = behind(first).filter((key) => keys.includes(key))
-      const after = all.slice(from).find(({ committed }) => {
-        const isFurther = (key: string) =>
-          (committed.get(key) ?? 0) > (first.committed.get(key) ?? 0)
-        return late.length > 0 ? late.every(isFurther) : keys.some(isFurther)
-      })
-      if (after) return after.endedMs - atMs
-      return late.length > 0 ? Number.POSITIVE_INFINITY : null
-    },
+    recoveryMs: (group, atMs, partitions) => recoveryOf(samples.get(group)!, atMs, partitions),
     hasPassed(group, atMs) {
       const all = samples.get(group)!
       const ends = all.find(({ beganMs }) => beganMs >= atMs)?.ends
@@ -100,4 +80,31 @@ export function watchProgress(
       await watching
     },
   }
+}
+
+function behind({ ends, committed }: Sample): string[] {
+  return [...ends].filter(([key, end]) => end > (committed.get(key) ?? 0)).map(([key]) => key)
+}
+
+/**
+ * From `atMs`, or from when work first came to one of these partitions, until every one that then
+ * had a backlog was committed further; Infinity when a backlog stayed, null when no work came.
+ */
+export function recoveryOf(
+  samples: readonly Sample[],
+  atMs: number,
+  partitions?: ReadonlySet<string>,
+): number | null {
+  const isOwn = (key: string) => partitions?.has(key) ?? true
+  // Not the last one before: what was committed since would pass for a recovery.
+  const from = samples.findIndex((sample) => sample.beganMs >= atMs && behind(sample).some(isOwn))
+  if (from < 0) return null
+  const first = samples[from]!
+  const late = behind(first).filter(isOwn)
+  const isFurther = ({ committed }: Sample) =>
+    late.every((key) => (committed.get(key) ?? 0) > (first.committed.get(key) ?? 0))
+  const after = samples.slice(from).find(isFurther)
+  // The work came at some time since the look before.
+  const sinceMs = Math.max(atMs, samples[from - 1]?.beganMs ?? atMs)
+  return after ? after.endedMs - sinceMs : Number.POSITIVE_INFINITY
 }
