@@ -38,7 +38,7 @@ export async function filledCluster(
   options: PrefillOptions,
 ): Promise<{ readonly cluster: Cluster; readonly chunks: number; readonly bytes: number }> {
   const cluster = await openCluster(env, options.partitions)
-  return { cluster, ...(await prefill(cluster, options)) }
+  return { cluster, ...(await prefill(cluster, env.KAFKA_BROKERS!, options)) }
 }
 
 /** Starts services as new members of groups that have committed nothing. */

@@ -75,7 +75,7 @@ async function runAll(names: readonly string[]): Promise<Report> {
   return report
 }
 
-/** What earlier runs of one commit have written; a later file's bench takes the place of another. */
+/** What earlier runs of one commit have written; of one bench that of the last file. */
 function earlier(files: readonly string[]): Report {
   const reports = files.map((file) => JSON.parse(readFileSync(file, 'utf8')) as Report)
   const [first] = reports as [Report]

@@ -30,7 +30,8 @@ export function measuredPart(report: Report): string {
     ([name, figures]) => `### ${name}\n\n${markdown(tableCells(name, figures))}`,
   )
   return `
-${at.slice(0, 10)}, commit ${commit}: ${where}${how}. Medians; ± is half of the way from the lowest to the highest run.
+${at.slice(0, 10)}, commit ${commit}: ${where}${how}.
+Medians; ± is half of the way from the lowest to the highest run.
 
 ![ratios to the peers](performance/ratios.svg)
 

@@ -1,9 +1,10 @@
 /** Fills lens.token-events of a real broker with more than a fleet sends in a minute. */
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
-import type { NewRecord } from '../../services/bus/port.ts'
+import { type OutgoingRecord, writeBatch } from '../../services/bus/record-batch-writer.ts'
 import type { Cluster } from '../broker/cluster.ts'
 import { NOON_US } from '../records.ts'
-import { movable, movedTo } from './movable.ts'
+import { type Movable, movable, movedTo } from './movable.ts'
+import { openRawProducer } from './raw-producer.ts'
 import { requests } from './requests.ts'
 
 export interface PrefillOptions {
@@ -19,50 +20,77 @@ const POOL = 20_000
 /** Requests of the pool begin within a second, and take some three. */
 const POOL_SPAN_US = 1e6
 const REQUEST_US_MAX = 4e6
-const APPEND_BYTES = 700_000
+const BATCH_BYTES = 700_000
+/** About what a broker here appends. */
+const BYTES_PER_US = 100
 
 /**
- * Appends the records as a live fleet would: what they say happened just now. Returns their chunks
- * and bytes.
+ * Appends the records as a live fleet of the size of the broker would: what they say happened just
+ * now. Returns their chunks and bytes.
  */
 export async function prefill(
-  { bus, codec }: Cluster,
+  { codec }: Pick<Cluster, 'codec'>,
+  broker: string,
   options: PrefillOptions,
 ): Promise<{ readonly chunks: number; readonly bytes: number }> {
   const { records, partitions } = options
-  const pool = Math.min(POOL, records)
-  const made = requests({ ...options, records: pool, startUs: 0, spanUs: POOL_SPAN_US })
+  const made = requests({
+    ...{ ...options, records: Math.min(POOL, records) },
+    ...{ startUs: 0, spanUs: POOL_SPAN_US },
+  })
   // A start takes as many bytes at any instant of this century.
-  const encoded = made.map((record) =>
+  const pool = made.map((record) =>
     movable(codec.encode(TOKEN_EVENTS, { ...record, started_at: NOON_US }), record),
   )
-  const sink = await bus.sink()
-  const waiting: NewRecord[][] = Array.from({ length: partitions }, () => [])
-  const sizes = new Array<number>(partitions).fill(0)
-  const appends = new Array<Promise<unknown>>(partitions).fill(Promise.resolve())
-  let bytes = 0
   let chunks = 0
-  let beganUs = 0
-  const append = async (partition: number) => {
-    const batch = waiting[partition]!
-    waiting[partition] = []
-    sizes[partition] = 0
-    await appends[partition]
-    appends[partition] = sink.append(TOKEN_EVENTS, partition, batch)
-  }
-  for (let i = 0; i < records; i++) {
-    if (i % pool === 0) beganUs = Date.now() * 1000 - POOL_SPAN_US - REQUEST_US_MAX
-    const record = encoded[i % pool]!
-    chunks += made[i % pool]!.gaps_us.length
-    const own = movedTo(record, beganUs + record.startedUs)
-    const partition = i % partitions
-    waiting[partition]!.push({ key: null, value: own })
-    sizes[partition]! += own.length
-    bytes += own.length
-    if (sizes[partition]! > APPEND_BYTES) await append(partition)
-  }
-  for (let partition = 0; partition < partitions; partition++) await append(partition)
-  await Promise.all(appends)
-  await sink.close()
+  for (let i = 0; i < records; i++) chunks += made[i % made.length]!.gaps_us.length
+  const batches = Array.from({ length: partitions }, (_, partition) =>
+    batchesOf(pool, records, partition, partitions),
+  )
+  await Promise.all(batches.map((own, partition) => appendAll(broker, partition, own)))
+  const bytes = batches.flat().reduce((sum, { length }) => sum + length, 0)
   return { chunks, bytes }
+}
+
+async function appendAll(broker: string, partition: number, batches: Buffer[]): Promise<void> {
+  const producer = await openRawProducer(broker)
+  for (const batch of batches) await producer.append(TOKEN_EVENTS, partition, batch)
+  producer.close()
+}
+
+/** Every so manieth record of all, in batches; each time through the pool later than the last. */
+function batchesOf(
+  pool: readonly Movable[],
+  records: number,
+  first: number,
+  step: number,
+): Buffer[] {
+  const beganUs = Date.now() * 1000 - POOL_SPAN_US - REQUEST_US_MAX
+  const batches: Buffer[] = []
+  let waiting: OutgoingRecord[] = []
+  let size = 0
+  let passed = 0
+  for (let i = first; i < records; i += step) {
+    const record = pool[i % pool.length]!
+    const roundsUs = Math.floor((passed * step) / BYTES_PER_US)
+    const value = movedTo(record, beganUs + roundsUs + record.startedUs)
+    waiting.push({ value, offsetDelta: waiting.length, timestampDelta: 0 })
+    size += value.length
+    passed += value.length
+    if (size < BATCH_BYTES) continue
+    batches.push(batchOf(waiting))
+    waiting = []
+    size = 0
+  }
+  if (waiting.length > 0) batches.push(batchOf(waiting))
+  return batches
+}
+
+function batchOf(records: readonly OutgoingRecord[]): Buffer {
+  const nowMs = Date.now()
+  return writeBatch({
+    ...{ records, firstTimestamp: nowMs, maxTimestamp: nowMs, lastOffsetDelta: records.length - 1 },
+    ...{ producerId: -1, producerEpoch: -1, firstSequence: -1 },
+    ...{ transactional: false, compression: 0 },
+  }).buf
 }
