@@ -47,6 +47,7 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       const partitions = partitionsOf(payload.memberAssignment as Record<string, number[]>)
       owned = new Set(partitions.map((tp) => `${tp.topic}-${tp.partition}`))
       generation++
+      before.clear()
       handlers.assigned(partitions)
     })
     // A group that was lost stays lost for good after an error that is not retriable (C6).
