@@ -39,15 +39,15 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
   // a commit and does nothing.
   let owned = new Set<string>()
   let generation = 0
-  // What a partition's batch before is worked on while the next one is fetched.
-  const before = new Map<string, Promise<void>>()
+  // While a partition's batch is worked on, the next one is fetched, and waits behind it.
+  const under = new Map<string, Promise<void>>()
+  let stopping = false
 
   async function run(handlers: SourceHandlers): Promise<void> {
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       const partitions = partitionsOf(payload.memberAssignment as Record<string, number[]>)
       owned = new Set(partitions.map((tp) => `${tp.topic}-${tp.partition}`))
       generation++
-      before.clear()
       handlers.assigned(partitions)
     })
     // A group that was lost stays lost for good after an error that is not retriable (C6).
@@ -66,17 +66,19 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         const at = generation
         // One broker's handlers may outlive a generation that another's fetch has ended (kafkajs
         // would note their offsets in the next one).
-        const isOver = () => at !== generation || isStale() || !isRunning()
+        const isOver = () => stopping || at !== generation || isStale() || !isRunning()
         const records = recordsOf(messages)
         const span = { from: Number(fetchedOffset), end: Number(batch.lastOffset()) + 1 }
         // An upload, or the unknown schema ids of one batch, can take longer than a session.
         const beating = setInterval(() => heartbeat().catch(() => {}), BEAT_MS)
         const place = `${topic}-${partition}`
-        const last = before.get(place)
+        const last = under.get(place) ?? Promise.resolve()
         const delivery = { heartbeat, isStale: isOver }
-        before.set(place, handlers.batch({ topic, partition, ...span, records }, delivery))
+        const whole = { topic, partition, ...span, records }
+        const work = last.then(() => handlers.batch(whole, delivery)).catch(handlers.failed)
+        under.set(place, work)
         try {
-          await last
+          await (stopping ? work : last)
         } finally {
           clearInterval(beating)
         }
@@ -112,6 +114,8 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
     },
     async stop() {
       owned = new Set()
+      stopping = true
+      await Promise.all(under.values())
       await consumer.stop()
       await consumer.disconnect()
     },
