@@ -11,11 +11,13 @@ import {
   VALUE_MAX,
 } from '../../services/core/histogram/distribution.ts'
 import { createRandom } from '../../services/core/random.ts'
+import { countGaps } from '../../services/core/windows/gaps.ts'
 import type { Bench } from './figure.ts'
 import { race } from './race.ts'
 
 const VALUES = 200_000
 const PARTS = 60
+const RUN_CHUNKS = 50
 const QUANTILES = [0.5, 0.9, 0.95, 0.99, 0.999]
 
 /** Half of a bucket of ours at scale 6: what the sketch with a parameter for it is given too. */
@@ -51,27 +53,27 @@ const MAKES = {
 type Make = keyof typeof MAKES
 const PEERS = ['tdigest', 'DDSketch', 'HdrHistogram'] as const
 
-/** Adds, merges and errors of histograms of latencies: microseconds, spread over four decades. */
+/** Adds, merges and errors of histograms of latencies, in microseconds over four decades or six. */
 export const histogram: Bench = {
   async *run({ seed, runs, share }) {
     const values = latencies(seed, Math.ceil(VALUES * share))
+    const gapsUs = Int32Array.from(values)
     const options = { runs, atLeastMs: 300 * share }
     const makes = Object.entries(MAKES) as [Make, () => Sketch][]
-    const added = await race(
-      Object.fromEntries(makes.map(([name, make]) => [name, () => addAll(make(), values)])),
-      options,
-    )
+    const sides: Record<string, () => number> = { runs: () => countRuns(gapsUs) }
+    for (const [name, make] of makes) sides[name] = () => addAll(make(), values)
+    const added = await race(sides, options)
     for (const name of PEERS) {
+      const peer = { name, values: added[name]! }
       yield {
-        what: 'histogram, values added',
-        unit: 'values/s',
-        values: added.ours!,
-        peer: { name, values: added[name]! },
+        ...{ what: 'histogram, gaps of runs counted', unit: 'values/s', values: added.runs!, peer },
         ...(name === 'tdigest' && { target: { of: 'ratio', is: 'at least', bound: 50 } }),
       }
+      yield { what: 'histogram, values added', unit: 'values/s', values: added.ours!, peer }
     }
+    const sets = [values, twoModes(values)]
     const errors = Object.fromEntries(
-      makes.map(([name, make]) => [name, worstError(make(), values)]),
+      makes.map(([name, make]) => [name, Math.max(...sets.map((set) => worstError(make(), set)))]),
     )
     for (const name of PEERS) {
       yield {
@@ -106,6 +108,21 @@ function latencies(seed: number, count: number): Float64Array {
     const normal = random() + random() + random() + random() - 2
     return Math.round(12_000 * Math.exp(normal * 2.5))
   })
+}
+
+/** One in ten is served by an engine that takes a hundred times as long. */
+function twoModes(values: Float64Array): Float64Array {
+  return values.map((value, i) => (i % 10 === 0 ? value * 100 : value))
+}
+
+/** As windowing counts: the gaps of a run at once. */
+function countRuns(gapsUs: Int32Array): number {
+  const made = createDistribution
+  const counts = { single: made(), chunkGap: made(), itl: made() }
+  for (let from = 0; from < gapsUs.length; from += RUN_CHUNKS) {
+    countGaps(counts, gapsUs, null, from, Math.min(gapsUs.length, from + RUN_CHUNKS))
+  }
+  return gapsUs.length
 }
 
 function addAll(sketch: Sketch, values: Float64Array): number {
