@@ -62,10 +62,10 @@ describe('bench', () => {
     const { ratios } = charts(REPORT)
     expect(ratios).contain('windowing / Kafka Streams')
     expect(ratios).contain('5.33 ×')
-    // From 1 to 10 in 410 pixels, behind 400 of labels.
-    const x = (value: number) => (400 + Math.log10(value) * 410).toFixed(1)
+    // From 1 to 10 in 410 pixels, behind 480 of labels.
+    const x = (value: number) => (480 + Math.log10(value) * 410).toFixed(1)
     expect(ratios).contain(`x1="${x(5)}"`)
-    expect(ratios).contain(`width="${(Number(x(16 / 3)) - 400).toFixed(1)}"`)
+    expect(ratios).contain(`width="${(Number(x(16 / 3)) - 480).toFixed(1)}"`)
   })
 
   it('writes targets first, then each bench whole, as tables of Markdown', () => {

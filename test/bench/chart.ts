@@ -9,8 +9,8 @@ export interface Bar {
   readonly target?: { readonly at: number; readonly isReached: boolean }
 }
 
-const WIDTH = 900
-const LABEL_WIDTH = 400
+const WIDTH = 980
+const LABEL_WIDTH = 480
 const TEXT_WIDTH = 90
 const ROW = 24
 const TOP = 48

@@ -25,6 +25,7 @@ export function writePage(report: Report): void {
 export function measuredPart(report: Report): string {
   const { at, commit, node, cpu, cores, memoryGib, runs, share, seed } = report
   const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}, ${runs} runs`
+  const images = Object.keys(charts(report)).map((name) => `![${name}](performance/${name}.svg)`)
   const how = share === 1 ? '' : `, ${share} of the work`
   const benches = Object.entries(report.benches).map(
     ([name, figures]) => `### ${name}\n\n${markdown(tableCells(name, figures))}`,
@@ -33,9 +34,7 @@ export function measuredPart(report: Report): string {
 ${at.slice(0, 10)}, commit ${commit}: ${where}${how}.
 Medians; ± is half of the way from the lowest to the highest run.
 
-![ratios to the peers](performance/ratios.svg)
-
-![how old results are](performance/delays.svg)
+${images.join('\n\n')}
 
 ${markdown(targetRows(report))}
 
@@ -45,16 +44,16 @@ ${benches.join('\n\n')}
 `
 }
 
-/** SVG by name. */
+/** SVG by name, of what was measured. */
 export function charts(report: Report): Readonly<Record<string, string>> {
   const figures = Object.values(report.benches).flat()
-  const ratios = figures.filter(({ target }) => target?.of === 'ratio')
-  const delays = figures.filter(({ unit }) => unit === 's')
+  const ratios = figures.filter(({ target }) => target?.of === 'ratio').map(ratioBar)
+  const delays = figures.filter(({ unit }) => unit === 's').map(delayBar)
   return {
-    ratios: barChart('Ours as a multiple of the peer in the same run; black: the target', [
-      ...ratios.map(ratioBar),
-    ]),
-    delays: barChart('Seconds; black: the target', delays.map(delayBar)),
+    ...(ratios.length > 0 && {
+      ratios: barChart('Ours as a multiple of the peer in the same run; black: the target', ratios),
+    }),
+    ...(delays.length > 0 && { delays: barChart('Seconds; black: the target', delays) }),
   }
 }
 
