@@ -31,6 +31,7 @@ export function barChart(title: string, bars: readonly Bar[]): string {
   )
   const rows = bars.map((bar, i) => rowOf(bar, TOP + i * ROW, x))
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${bottom + 12}" font-family="sans-serif" font-size="13" fill="#333">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 ${text(12, 20, 'start', title, ' font-weight="bold"')}
 ${[...grid, ...rows].join('\n')}
