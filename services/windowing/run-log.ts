@@ -30,8 +30,9 @@ const TOKEN_BITS = 8
 const GAP_BITS = 24
 const TOKENS_MASK = 2 ** TOKEN_BITS - 1
 
-/** Packed with counts of tokens, packed without, or neither fits into a word. */
-const FORM = { counted: 0, uncounted: 1, wide: 2, wideUncounted: 3 } as const
+/** Bits of a run's form: a gap or a count of tokens fits no word; nobody counted tokens. */
+const WIDE = 1
+const UNCOUNTED = 2
 
 const NO_LABELS = Object.freeze({
   ...{ model: '', endpoint: '', region: '', tenant: '', provider: '' },
@@ -91,8 +92,7 @@ export function createRunLog(): RunLog {
       words[place] = -1
       words[place + 1] = from.firstChunk
       words[place + 2] = chunks
-      words[place + 3] =
-        (isPacked ? FORM.counted : FORM.wide) + (hasTokens ? FORM.counted : FORM.uncounted)
+      words[place + 3] = (isPacked ? 0 : WIDE) | (hasTokens ? 0 : UNCOUNTED)
       const at = place >> 1
       doubles[at + 2] = from.startedAtUs
       doubles[at + 3] = from.elapsedUs
@@ -116,14 +116,14 @@ export function createRunLog(): RunLog {
       }
       run.firstChunk = words[place + 1]!
       run.chunks = chunks
-      run.hasTokens = form === FORM.counted || form === FORM.wide
+      run.hasTokens = (form & UNCOUNTED) === 0
       run.startedAtUs = doubles[at + 2]!
       run.elapsedUs = doubles[at + 3]!
       run.lastUs = doubles[at + 4]!
       const number = words[place + 10]!
       run.end = number === 0 ? null : ends[number - 1]!
       const { gapsUs, tokens } = run
-      if (form < FORM.wide) {
+      if ((form & WIDE) === 0) {
         for (let i = 0; i < chunks; i++) {
           const word = words[payload + i]!
           gapsUs[i] = word >>> TOKEN_BITS
