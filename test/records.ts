@@ -1,6 +1,16 @@
 /** The one builder of records for tests. */
 import type { RequestEnd, ResourceSample, Slice, TokenEvents } from '../schemas/records.ts'
-import { encodeSlice, type SeriesAggregate } from '../services/core/windows/slice.ts'
+import { createAvroWriter } from '../services/bus/avro-writer.ts'
+import { HEADER_BYTES } from '../services/bus/codec.ts'
+import { mergeSlices, readSliceRecord } from '../services/bus/slice-reader.ts'
+import { createSliceWriter } from '../services/bus/slice-writer.ts'
+import {
+  type EncodedSlice,
+  type EncodedWindowSlice,
+  encodeSlice,
+  type SeriesAggregate,
+} from '../services/core/windows/slice.ts'
+import type { SliceRecord } from '../services/core/windows/slice-record.ts'
 
 /** 2026-11-24T12:00:00Z, on the boundary of a 15-minute window; microseconds. */
 export const NOON_US = 1_795_521_600_000_000
@@ -91,4 +101,22 @@ export function sliceRecord(startMs: number, aggregate: SeriesAggregate): Slice 
   const { metrics, ...slice } = encodeSlice(startMs, aggregate)
   const own = metrics.map(({ counts, ...metric }) => ({ ...metric, counts: Array.from(counts) }))
   return { ...slice, metrics: own }
+}
+
+const writer = createAvroWriter()
+const writeSlice = createSliceWriter(writer)
+
+/** A record of the slices topic as statistics takes it, through its bytes. */
+export function sliceRecordOf(record: EncodedWindowSlice): SliceRecord {
+  writer.open(Buffer.alloc(HEADER_BYTES))
+  writeSlice(record)
+  const { value, bad } = readSliceRecord(writer.bytes())
+  if (bad) throw new Error(bad)
+  return value as SliceRecord
+}
+
+/** Adds a slice to an aggregate as statistics does, through its bytes. */
+export function mergeSlice(target: SeriesAggregate, slice: EncodedSlice): void {
+  const place = { source_topic: 'raw', source_partition: 0, from: 0, to: 1, closing: null }
+  mergeSlices(sliceRecordOf({ ...place, series: {}, slices: [slice] }), () => target)
 }

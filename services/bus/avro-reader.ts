@@ -1,5 +1,12 @@
 import type { DeadLetterReason } from '../core/dead-letter.ts'
-import { readShortInts } from './avro-ints.ts'
+import {
+  addInt,
+  addShortLongs,
+  clearTotals,
+  type IntTotals,
+  readShortInts,
+  skipShortLongs,
+} from './avro-ints.ts'
 
 /**
  * Reads Avro primitives from a buffer in place. After a fault every read gives zero, so that a
@@ -20,12 +27,14 @@ export interface AvroReader {
   skipBytes(): void
   skipStrings(): void
   skipStringMap(): void
+  /** Reads the blocks of an array or map, which may hold others: `read` gets each one's items. */
+  blocks(read: (items: number) => void): void
+  /** Adds so many longs to the counts from `first` on; to none of them when those are null. */
+  longs(items: number, counts: Uint32Array | Float64Array | null, first: number): void
   /** Reads an array of ints into `into`, or into a larger copy of it, which is returned. */
   ints(into: Int32Array): Int32Array
-  /** Items and sum of the array that was read last; signs below 0 when any of it is. */
-  itemCount(): number
-  itemSum(): number
-  itemSigns(): number
+  /** Of the array of ints that was read last. */
+  readonly totals: Readonly<IntTotals>
 }
 
 const INT_MAX = 2 ** 31 - 1
@@ -38,10 +47,9 @@ export function createAvroReader(): AvroReader {
   let words: DataView = new DataView(bytes.buffer)
   let at = 0
   let failed: DeadLetterReason | null = null
-  let count = 0
-  const totals = { at: 0, sum: 0, signs: 0 }
-  // Where the block that is being read says that it ends; no array here holds another.
-  let blockEnd = -1
+  let target: Int32Array = new Int32Array(0)
+  const totals: IntTotals = { at: 0, count: 0, sum: 0, signs: 0 }
+  const place = { at: 0 }
 
   function fail(reason: DeadLetterReason): number {
     failed ??= reason
@@ -70,17 +78,18 @@ export function createAvroReader(): AvroReader {
     return value > INT_MAX || value < -INT_MAX ? fail('invalid_value') : value
   }
 
-  /** The next block's item count; 0 at the end of an array or map. */
-  function block(): number {
-    if (blockEnd >= 0 && at !== blockEnd) return fail('invalid_value')
-    blockEnd = -1
-    let items = long()
-    if (items < 0) {
-      items = -items
-      const size = long()
-      blockEnd = at + size
+  function blocks(read: (items: number) => void): void {
+    for (let items = long(); items !== 0; items = long()) {
+      let end = -1
+      if (items < 0) {
+        items = -items
+        const size = long()
+        end = at + size
+      }
+      if (items > bytes.length - at) fail('truncated')
+      else read(items)
+      if (end >= 0 && at !== end) fail('invalid_value')
     }
-    return items > bytes.length - at ? fail('truncated') : items
   }
 
   function length(): number {
@@ -89,10 +98,18 @@ export function createAvroReader(): AvroReader {
     return size > bytes.length - at ? fail('truncated') : size
   }
 
-  /** Each item of an array is one part, of a map two. */
-  function items(parts: number, read: () => void): void {
-    for (let left = block() * parts; left > 0; left = block() * parts) {
-      for (; left > 0; left--) read()
+  function skipAll(items: number): void {
+    for (let left = items; left > 0; left--) skipBytes()
+  }
+
+  function readInts(items: number): void {
+    const end = totals.count + items
+    if (end > target.length) target = grown(target, totals.count, end * 2)
+    while (totals.count < end) {
+      totals.at = at
+      readShortInts(bytes, words, target, end, totals)
+      at = totals.at
+      if (totals.count < end) addInt(totals, target, int())
     }
   }
 
@@ -115,7 +132,6 @@ export function createAvroReader(): AvroReader {
       if (words.buffer !== input.buffer) words = new DataView(input.buffer)
       at = start
       failed = null
-      blockEnd = -1
     },
     position: () => at,
     fault: () => failed,
@@ -132,32 +148,29 @@ export function createAvroReader(): AvroReader {
       return index >= 0 && index < branches ? index : fail('invalid_value')
     },
     skipBytes,
-    skipStrings: () => items(1, skipBytes),
-    skipStringMap: () => items(2, skipBytes),
-    ints(into) {
-      let target = into
-      count = 0
-      totals.sum = 0
-      totals.signs = 0
-      for (let items = block(); items > 0; items = block()) {
-        const end = count + items
-        if (end > target.length) target = grown(target, count, end * 2)
-        while (count < end) {
-          totals.at = at
-          count = readShortInts(bytes, words, target, count, end, totals)
-          at = totals.at
-          if (count === end) break
-          const value = int()
-          target[count++] = value
-          totals.sum += value
-          totals.signs |= value
-        }
+    skipStrings: () => blocks(skipAll),
+    skipStringMap: () => blocks((entries) => skipAll(2 * entries)),
+    blocks,
+    longs(items, counts, first) {
+      const end = first + items
+      for (let i = first; i < end && failed === null; i++) {
+        place.at = at
+        i = counts
+          ? addShortLongs(bytes, words, counts, i, end, place)
+          : skipShortLongs(bytes, words, i, end, place)
+        at = place.at
+        if (i === end) break
+        const value = long()
+        if (counts) counts[i]! += value
       }
+    },
+    ints(into) {
+      target = into
+      clearTotals(totals)
+      blocks(readInts)
       return target
     },
-    itemCount: () => count,
-    itemSum: () => totals.sum,
-    itemSigns: () => totals.signs,
+    totals,
   }
 }
 

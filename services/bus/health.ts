@@ -20,11 +20,13 @@ export interface StageHealth {
   totals(): Readonly<Record<string, number>>
 }
 
+export type Cache = 'labels' | 'series' | 'source_topics' | 'unknown_schema_ids'
+
 /**
  * Counts what a cache of the process let go of because it was full; it will be made or asked for
  * again. Rare, and the SDK may have been started only now: so the instrument is not kept.
  */
-export function countForgotten(cache: 'labels' | 'unknown_schema_ids', entries: number): void {
+export function countForgotten(cache: Cache, entries: number): void {
   const description = 'entries that a full cache let go of, by cache'
   const meter = metrics.getMeter('llm-latency-lens')
   meter.createCounter('latency_lens.cache.forgotten', { description }).add(entries, { cache })

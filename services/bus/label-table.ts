@@ -1,7 +1,6 @@
 import type { Labels } from '../core/measure/labels.ts'
 import { createAvroReader } from './avro-reader.ts'
-import { createByteIndex } from './byte-index.ts'
-import { countForgotten } from './health.ts'
+import { createByteTable } from './byte-table.ts'
 
 /** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
 export interface LabelTable {
@@ -11,10 +10,6 @@ export interface LabelTable {
   /** The same object for equal labels that another way of decoding gave. */
   intern(labels: Labels): Labels
 }
-
-/** What is kept; after that the table starts again from nothing. */
-const LABEL_SETS_MAX = 65_536
-const BYTES_MAX = 32 * 1024 * 1024
 
 const EMPTY: Labels = Object.freeze({
   model: '',
@@ -27,26 +22,14 @@ const EMPTY: Labels = Object.freeze({
 
 /** An empty table. */
 export function createLabelTable(): LabelTable {
-  const index = createByteIndex()
-  let byNumber: Labels[] = []
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
-  let view: DataView = new DataView(new ArrayBuffer(0))
-  let entries = 0
-  let held = 0
-
-  /** Makes room: one set of labels can be written in many ways, each an entry of its own. */
-  function account(size: number): void {
-    entries += 1
-    held += size
-    if (entries <= LABEL_SETS_MAX && held <= BYTES_MAX) return
-    countForgotten('labels', entries - 1)
-    byText.clear()
-    index.clear()
-    byNumber = []
-    entries = 1
-    held = size
-  }
+  // One set of labels can be written in many ways, each an entry of its own.
+  const table = createByteTable(
+    'labels',
+    (...range) => intern(read(...range)),
+    () => byText.clear(),
+  )
 
   function intern(labels: Labels): Labels {
     const { model, endpoint, region, tenant, provider } = labels
@@ -80,18 +63,9 @@ export function createLabelTable(): LabelTable {
   return {
     empty: EMPTY,
     intern(labels) {
-      account(JSON.stringify(labels).length)
+      table.account(JSON.stringify(labels).length)
       return intern(labels)
     },
-    lookUp(bytes, from, to) {
-      // The records of one fetch lie in one buffer.
-      if (view.buffer !== bytes.buffer) view = new DataView(bytes.buffer)
-      const number = index.find(view, bytes.byteOffset + from, to - from)
-      if (number >= 0) return byNumber[number]!
-      account(to - from)
-      const labels = intern(read(bytes, from, to))
-      byNumber[index.add()] = labels
-      return labels
-    },
+    lookUp: table.lookUp,
   }
 }

@@ -82,13 +82,13 @@ function readRun(
   run.firstChunk = reader.int()
   run.elapsedUs = reader.long()
   run.gapsUs = reader.ints(run.gapsUs)
-  run.chunks = reader.itemCount()
-  run.lastUs = run.elapsedUs + reader.itemSum()
-  run.signs = reader.itemSigns()
+  run.chunks = reader.totals.count
+  run.lastUs = run.elapsedUs + reader.totals.sum
+  run.signs = reader.totals.signs
   run.tokens = reader.ints(run.tokens)
-  const tokens = reader.itemCount()
+  const tokens = reader.totals.count
   run.hasTokens = tokens > 0
-  run.signs |= reader.itemSigns()
+  run.signs |= reader.totals.signs
   const source = reader.long()
   run.end = reader.branch(2) === 1 ? readEnd(reader) : null
   const fault = reader.fault()

@@ -10,13 +10,7 @@ import {
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
-import {
-  createAggregate,
-  encodeSlice,
-  mergeAggregate,
-  mergeSlice,
-  type SeriesAggregate,
-} from '../core/windows/slice.ts'
+import { createAggregate, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
 
 /** Which windows are recomputed. */
 export interface ReplayPlan {
@@ -42,7 +36,7 @@ type Slices = Map<number, SeriesAggregate>
 
 /**
  * Windows from raw records by the functions of services/core that windowing and statistics use:
- * fold, slices as they are written, sum, result. No ranges and no caps: a series that was counted
+ * fold, sum, result. No ranges and no caps: a series that was counted
  * as __other__ is not found again.
  */
 export function createRecompute(plan: ReplayPlan): Recompute {
@@ -117,7 +111,7 @@ export function createRecompute(plan: ReplayPlan): Recompute {
           const own = [...slices].filter(([ms]) => ms >= startMs && ms < startMs + sizeMs)
           if (own.length === 0) continue
           const total = createAggregate()
-          for (const [ms, slice] of own) mergeSlice(total, encodeSlice(ms, slice))
+          for (const [, slice] of own) mergeAggregate(total, slice)
           results.set(replayKey(series.labels, startMs), resultOf(series.labels, startMs, total))
         }
       }

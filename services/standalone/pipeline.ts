@@ -49,7 +49,7 @@ export async function startPipeline(
   const statisticsHealth = createHealth('statistics')
   const triggersHealth = createHealth('triggers')
   const windowing = windowingStage(windowingOptions.parse({ cutMargin }), codec, windowingHealth)
-  const statistics = statisticsStage(statisticsOptions.parse({}), statisticsHealth, log)
+  const statistics = statisticsStage(statisticsOptions.parse({}), codec, statisticsHealth, log)
   const rules = triggersOptions.parse({ rules: config.rules })
   const triggers = triggersStage(rules, triggersHealth)
   const health = createHealth('exporter')

@@ -10,5 +10,10 @@ usage: npm run lens -- run statistics [options]
   npm run lens -- run statistics --lateness 5m`,
   options: statisticsOptions,
   start: (config, platform, health, onFailure) =>
-    startStage(statisticsStage(config, health, platform.log), platform, health, onFailure),
+    startStage(
+      statisticsStage(config, platform.codec, health, platform.log),
+      platform,
+      health,
+      onFailure,
+    ),
 })

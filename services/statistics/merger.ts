@@ -1,11 +1,12 @@
-import type { Closing, WindowSlice } from '../../schemas/records.ts'
+import type { Closing } from '../../schemas/records.ts'
 import { least } from '../core/extremes.ts'
+import type { SliceRecord } from '../core/windows/slice-record.ts'
 
 /** A range of one source partition, complete: all its records and its closing record. */
 export interface CompleteRange {
   readonly topic: string
   readonly partition: number
-  readonly records: readonly WindowSlice[]
+  readonly records: readonly SliceRecord[]
   readonly closing: Closing
   /**
    * From which offset on the slices topic must be read again to apply this range at the same
@@ -32,7 +33,7 @@ export interface MergerCounts {
 /** Holds ranges until their closing records arrive, and lets each through once (design §4.2). */
 export interface Merger {
   /** A record of the slices topic; the range that it completes, or null. */
-  add(offset: number, record: WindowSlice): CompleteRange | null
+  add(offset: number, record: SliceRecord): CompleteRange | null
   /** The oldest offset that must be read again to be in this state; Infinity before any record. */
   rewindOffset(): number
   /** Where the last range of a source partition ended; null before its first one. */
@@ -52,7 +53,7 @@ interface Source {
   /** Likewise of what was said on its behalf; Infinity once it has said no less itself. */
   behalfOffset: number
   behalfWatermark: number
-  readonly held: Map<number, { firstOffset: number; readonly byKey: Map<string, WindowSlice> }>
+  readonly held: Map<number, { firstOffset: number; readonly byKey: Map<string, SliceRecord> }>
 }
 
 const NEW_SOURCE = {
@@ -71,7 +72,7 @@ const NEW_SOURCE = {
 export function createMerger(counts: MergerCounts, isReplay: (offset: number) => boolean): Merger {
   const sources = new Map<string, Source>()
 
-  function sourceOf(record: WindowSlice): Source {
+  function sourceOf(record: SliceRecord): Source {
     const key = sourceKey(record.source_topic, record.source_partition)
     let source = sources.get(key)
     if (!source) {
@@ -81,7 +82,7 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
     return source
   }
 
-  function hold(source: Source, offset: number, record: WindowSlice): void {
+  function hold(source: Source, offset: number, record: SliceRecord): void {
     if (source.to !== null && record.from < source.to) {
       counts.count('duplicate_record', 1)
       return
@@ -92,10 +93,10 @@ export function createMerger(counts: MergerCounts, isReplay: (offset: number) =>
       source.held.set(record.from, held)
     }
     // A repeat of the range, whole or in part, carries the same bytes: the last one stands.
-    held.byKey.set(`${JSON.stringify(record.series)} ${record.slices[0]?.start}`, record)
+    held.byKey.set(`${record.firstMs} ${record.series!.key}`, record)
   }
 
-  function close(source: Source, offset: number, record: WindowSlice): CompleteRange | null {
+  function close(source: Source, offset: number, record: SliceRecord): CompleteRange | null {
     const { from, to, closing } = record
     const first = source.to === null
     if (!first && from < source.to!) {

@@ -5,6 +5,7 @@ import type { Assignment, Batch, Commit, Output, Plan, Processor, Tick } from '.
 import { createHold, type Held } from '../core/windows/hold.ts'
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { seriesOf } from '../core/windows/series.ts'
+import type { MergeSlices, SliceRecord } from '../core/windows/slice-record.ts'
 import {
   createLateness,
   createWatermarks,
@@ -39,8 +40,9 @@ const PART_MAX = 1_000
 /** Live results of one partition: with more than so many a second, they come less often. */
 const LIVE_PER_SECOND_MAX = 1_000
 
-/** Counters of one partition. */
-export interface StatisticsCounts {
+/** What the processor of one partition works with: its counters, and what reads slices. */
+export interface StatisticsParts {
+  readonly mergeSlices: MergeSlices
   count(name: string, times: number): void
   level(name: string, value: number, partition: number): void
 }
@@ -71,13 +73,13 @@ interface LatenessState {
 export function createStatistics(
   { partition, committed, firstOffset, partitions }: Assignment,
   policy: StatisticsPolicy,
-  counts: StatisticsCounts,
+  parts: StatisticsParts,
 ): Processor {
   const last: Snapshot | null = committed?.metadata ? JSON.parse(committed.metadata) : null
   const live = committed?.offset ?? 0
   const counted = {
     count: (name: string, times: number) => {
-      if (next >= live) counts.count(name, times)
+      if (next >= live) parts.count(name, times)
     },
   }
   const fleetPartition = partitionOf(seriesOf({}).key, partitions[WINDOW_SLICES]!)
@@ -85,7 +87,7 @@ export function createStatistics(
   const fleetSinceMs = last?.fleetSince ?? Number.NEGATIVE_INFINITY
   const lateness = last?.lateness ? readLateness(last.lateness) : createLateness()
   const resumed = { ownsFleet, fleetSinceMs, lateMs: lateness.late }
-  const windows = createWindows({ ...policy, ...resumed }, counted)
+  const windows = createWindows({ ...policy, ...resumed }, { ...parts, ...counted })
   const merger = createMerger(counted, (offset) => offset < live)
   const watermarks = createWatermarks(policy.sourceTopics)
   const hold = createHold(policy.holdMs)
@@ -107,7 +109,7 @@ export function createStatistics(
   }
 
   function onBehalf(held: Held): Output {
-    counts.count('hold_ended', 1)
+    parts.count('hold_ended', 1)
     const at = merger.endOf(held.topic, held.partition)!
     const value = reportOnBehalf(held, at, watermarks.byTopic.get(held.topic)!.length)
     return { topic: WINDOW_SLICES, partition, key: null, value }
@@ -132,8 +134,6 @@ export function createStatistics(
     const throughMs = last?.through ?? Number.NEGATIVE_INFINITY
     const wholeMs = last?.whole === undefined ? throughMs : (last.whole ?? Number.NEGATIVE_INFINITY)
     windows.resume({ throughMs, wholeMs, fleetIncomplete: last?.fleetIncomplete ?? [] })
-    // What the replay has changed was shown live before.
-    for (const _ of windows.live());
   }
 
   function plan(outputs: readonly Output[], nowMs: number): Plan {
@@ -149,9 +149,8 @@ export function createStatistics(
   function* results(batch: Batch): Iterable<Aggregate> {
     for (const { offset, appendMs, value, bad } of batch.records) {
       endReplay()
-      const range = bad ? null : merger.add(offset, value as WindowSlice)
-      // A replay must go through the same steps; what comes out has been published before.
-      if (range) for (const aggregate of apply(range)) if (!isReplaying) yield aggregate
+      const range = bad ? null : merger.add(offset, value as SliceRecord)
+      if (range) yield* apply(range)
       next = offset + 1
       lastAppendMs = appendMs
     }
@@ -189,9 +188,9 @@ export function createStatistics(
       if (isReplaying || !Number.isFinite(brokerMs)) return plan([], brokerMs)
       const held = caughtUp ? hold.look(brokerMs, watermarks) : []
       if (held.length > 0) return plan(held.map(onBehalf), brokerMs)
-      counts.level('series', windows.seriesCount(), partition)
+      parts.level('series', windows.seriesCount(), partition)
       const delayMs = brokerMs - windows.through()
-      if (Number.isFinite(delayMs)) counts.level('watermark_delay_ms', delayMs, partition)
+      if (Number.isFinite(delayMs)) parts.level('watermark_delay_ms', delayMs, partition)
       const live = brokerMs >= liveDueMs ? liveResults(brokerMs) : []
       return inParts(AGGREGATES_LIVE, live[Symbol.iterator](), () => brokerMs)
     },

@@ -16,6 +16,8 @@ export interface SeriesState {
   readonly panes: Panes
   /** Highest published revision of each window that may still be corrected, by windowKey. */
   readonly revisions: Map<string, number>
+  /** Ends of the panes that late slices came into since markLate(). */
+  readonly late: Set<number>
   /** Windows to correct at the next step, by windowKey. */
   readonly dirty: Map<string, WindowEnd>
   /** Ends of the minutes that something was counted in since the last live results. */
@@ -24,7 +26,8 @@ export interface SeriesState {
 
 /** A series without panes. */
 export function createSeriesState(series: Series): SeriesState {
-  return { series, panes: new Map(), revisions: new Map(), dirty: new Map(), changed: new Set() }
+  const [panes, revisions, dirty] = [new Map(), new Map(), new Map()]
+  return { series, panes, revisions, late: new Set(), dirty, changed: new Set() }
 }
 
 /** The key of a window in the maps of a series. */
@@ -48,6 +51,13 @@ export function* windowResults(
   }
 }
 
+/** Ends of the minutes that have changed, those over by `nextMs` as the one that ends then. */
+export function takeChanged({ changed }: SeriesState, nextMs: number): Set<number> {
+  const ends = new Set([...changed].map((endMs) => Math.max(endMs, nextMs)))
+  changed.clear()
+  return ends
+}
+
 /** The windows to correct that end by `to`, by end and size; they are dirty no more. */
 export function takeDirty(state: SeriesState, to: number): readonly WindowEnd[] {
   const due = [...state.dirty.values()].filter(({ endMs }) => endMs <= to)
@@ -55,18 +65,27 @@ export function takeDirty(state: SeriesState, to: number): readonly WindowEnd[] 
   return due.sort((a, b) => a.endMs - b.endMs || a.sizeMs - b.sizeMs)
 }
 
-/** The windows that hold a slice and have ended by `through`. */
-export function* closedWindowsOf(
+/** Makes the windows in (after, through] dirty that hold what has come late. */
+export function markLate(
+  { late, dirty }: SeriesState,
   { sizesMs, hopMs }: WindowPlan,
-  sliceMs: number,
+  after: number,
   through: number,
-): Iterable<WindowEnd> {
-  const first = firstEndAfter({ sizesMs, hopMs }, sliceMs)
-  for (const sizeMs of sizesMs) {
-    for (let endMs = first; endMs < first + sizeMs && endMs <= through; endMs += hopMs) {
-      yield { sizeMs, endMs }
+): void {
+  for (const first of late) {
+    for (const sizeMs of sizesMs) {
+      for (let endMs = first; endMs < first + sizeMs && endMs <= through; endMs += hopMs) {
+        if (endMs > after) dirty.set(windowKey({ sizeMs, endMs }), { sizeMs, endMs })
+      }
     }
   }
+  late.clear()
+}
+
+/** How many of the windows that hold a pane have ended by `to`, which is not before its end. */
+export function ended({ sizesMs, hopMs }: WindowPlan, paneEndMs: number, to: number): number {
+  const ends = Math.floor((to - paneEndMs) / hopMs) + 1
+  return sizesMs.reduce((sum, sizeMs) => sum + Math.min(sizeMs / hopMs, ends), 0)
 }
 
 /** The window ends in (after, to], from the first one after `instant` on. */

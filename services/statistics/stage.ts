@@ -1,6 +1,8 @@
 import { RESOURCE_SAMPLES, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
+import type { Codec } from '../bus/codec.ts'
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
+import { createSliceDecoder, mergeSlices } from '../bus/slice-reader.ts'
 import { LensError } from '../core/errors.ts'
 import { DEFAULT_WINDOWS, windowPlanFault } from '../core/windows/hopping.ts'
 import type { StatisticsConfig } from './config.ts'
@@ -12,6 +14,7 @@ const ANOMALIES = new Set(['gap_range', 'overlap_range', 'incomplete_range'])
 /** Statistics as a stage: slices in, windows out. Throws when the hop does not fit the sizes. */
 export function statisticsStage(
   config: Omit<StatisticsConfig, 'kafkaBrokers' | 'schemaRegistryUrl' | 'healthPort'>,
+  codec: Codec,
   health: StageHealth,
   log: (line: string) => void,
 ): StageSpec {
@@ -30,16 +33,18 @@ export function statisticsStage(
     name: 'statistics',
     group: 'lens-statistics',
     topics: [WINDOW_SLICES],
+    decoders: { [WINDOW_SLICES]: createSliceDecoder(codec) },
     deadLetters: true,
     create(assignment) {
-      const counts = {
+      const parts = {
+        mergeSlices,
         level: health.level,
         count(name: string, times: number) {
           health.count(name, times)
           if (ANOMALIES.has(name)) log(`statistics: ${name} in partition ${assignment.partition}`)
         },
       }
-      return createStatistics(assignment, policy, counts)
+      return createStatistics(assignment, policy, parts)
     },
   }
 }

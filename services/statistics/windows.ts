@@ -1,19 +1,21 @@
-import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
+import type { Aggregate } from '../../schemas/records.ts'
 import { least } from '../core/extremes.ts'
 import { firstEndAfter, lastUse, type WindowPlan } from '../core/windows/hopping.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
-import { mergeSlice } from '../core/windows/slice.ts'
+import type { MergeSlices, SliceRecord } from '../core/windows/slice-record.ts'
 import type { Lateness, SourceWatermarks } from '../core/windows/watermark.ts'
 import { createIncomplete, type Incomplete, type Run } from './incomplete.ts'
 import { openPane, packPanes, paneStart } from './panes.ts'
 import {
-  closedWindowsOf,
   createSeriesState,
+  ended,
   endsBetween,
   expireSeries,
+  markLate,
   resultEnds,
   type SeriesState,
   type Settled,
+  takeChanged,
   takeDirty,
   type WindowEnd,
   windowKey,
@@ -35,7 +37,8 @@ export interface WindowsPolicy extends WindowPlan {
 /** How far back, at most, windows without any request are made up for the silent fleet. */
 const ZERO_FILL_MAX_MS = 3_600_000
 
-export interface WindowsCounts {
+export interface WindowsParts {
+  readonly mergeSlices: MergeSlices
   count(
     name: 'late_slice' | 'too_late_slice' | 'too_late_request' | 'too_late_window',
     times: number,
@@ -56,7 +59,7 @@ export interface Resumption {
 /** All series of one partition: slices in, windows out. */
 export interface Windows {
   /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
-  merge(record: WindowSlice, floorOffset: number): void
+  merge(record: SliceRecord, floorOffset: number): void
   /**
    * Moves on to the watermarks: corrections first, and what is no longer incomplete, then the
    * windows that have closed, by end. Made one by one as they are taken; all must be taken before
@@ -68,7 +71,7 @@ export interface Windows {
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
   wholeMs: Incomplete['wholeMs']
-  /** After a replay: what an earlier owner has closed is not closed again. */
+  /** Ends the replay, in which nothing is given out: what an earlier owner has closed is closed. */
   resume(from: Resumption): void
   fleetSince(): number
   /** For the next owner: nothing in the log says that a silent fleet's windows were published. */
@@ -88,69 +91,44 @@ function step(ms: number): number {
 const OPEN = { final: false, revision: 0 }
 
 /** No series yet. */
-export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Windows {
+export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windows {
   const all = new Map<string, SeriesState>()
   const floors = new Map<number, number>()
   const incomplete = createIncomplete()
   let through = Number.NEGATIVE_INFINITY
   let passedThrough = Number.NEGATIVE_INFINITY
-  let lateThrough = step(policy.lateMs)
+  let overThrough = step(policy.lateMs) - policy.latenessMs
   let fleetSince = policy.fleetSinceMs
+  let isResumed = false
   const fleet = policy.ownsFleet ? stateOf(seriesOf({})) : null
 
   function stateOf(series: Series): SeriesState {
-    let state = all.get(series.key)
-    if (!state) {
-      state = createSeriesState(series)
-      all.set(series.key, state)
-    }
+    const state = all.get(series.key) ?? createSeriesState(series)
+    all.set(series.key, state)
     return state
   }
 
-  function isOver(endMs: number): boolean {
-    return endMs + policy.latenessMs <= lateThrough
-  }
-
-  function merge(record: WindowSlice, floorOffset: number): void {
-    const series = seriesOf(record.series!)
-    for (const slice of record.slices) {
-      if (isOver(lastUse(policy, slice.start))) {
-        counts.count('too_late_slice', 1)
-        counts.count('too_late_request', slice.requests)
-        continue
-      }
-      const state = stateOf(series)
-      floors.set(slice.start, Math.min(floors.get(slice.start) ?? floorOffset, floorOffset))
-      mergeSlice(openPane(state.panes, paneStart(policy, slice.start)), slice)
-      const firstEndMs = firstEndAfter(policy, slice.start)
-      state.changed.add(firstEndMs)
-      if (firstEndMs <= through) counts.count('late_slice', 1)
-      for (const window of closedWindowsOf(policy, slice.start, through)) {
-        if (isOver(window.endMs)) counts.count('too_late_window', 1)
-        else state.dirty.set(windowKey(window), window)
-      }
-    }
-  }
+  const isOver = (endMs: number) => endMs <= overThrough
 
   function publish(state: SeriesState, endMs: number, plan: WindowPlan): Iterable<Aggregate> {
-    return windowResults(state, plan, endMs, (window) => settle(state, window))
+    if (isResumed) return windowResults(state, plan, endMs, (window) => settle(state, window))
+    for (const sizeMs of plan.sizesMs) settle(state, { sizeMs, endMs })
+    return []
   }
 
   function settle(state: SeriesState, window: WindowEnd): Settled {
     const key = windowKey(window)
-    const revision = (state.revisions.get(key) ?? unseenRevision(state, window.endMs)) + 1
+    // The silent fleet's windows of an earlier owner are not remembered, but were published.
+    const isUnseen = state === fleet && window.endMs > fleetSince && window.endMs <= through
+    const revision = (state.revisions.get(key) ?? (isUnseen ? 0 : -1)) + 1
     state.revisions.set(key, revision)
     return { final: true, revision, incomplete: incomplete.note(state, window) }
-  }
-
-  /** The silent fleet's windows of an earlier owner are not remembered, but were published. */
-  function unseenRevision(state: SeriesState, endMs: number): number {
-    return state === fleet && endMs > fleetSince && endMs <= through ? 0 : -1
   }
 
   /** The dirty windows that end by `to`. */
   function* corrections(to: number): Iterable<Aggregate> {
     for (const state of all.values()) {
+      markLate(state, policy, overThrough, through)
       for (const { endMs, sizeMs } of takeDirty(state, to)) {
         yield* publish(state, endMs, { ...policy, sizesMs: [sizeMs] })
       }
@@ -158,13 +136,10 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 
   function* closings(to: number): Iterable<Aggregate> {
-    const due: { state: SeriesState; endMs: number }[] = []
-    for (const state of all.values()) {
-      const ends = resultEnds(policy, state, through, to)
-      const isFleet = state === fleet && Number.isFinite(through)
-      for (const endMs of isFleet ? fleetEnds(policy, through, to) : []) ends.add(endMs)
-      for (const endMs of ends) due.push({ state, endMs })
-    }
+    const due = [...all.values()].flatMap((state) => {
+      const ends = endsOf(policy, state, through, to, state === fleet)
+      return [...ends].map((endMs) => ({ state, endMs }))
+    })
     due.sort((a, b) => a.endMs - b.endMs)
     for (const { state, endMs } of due) yield* publish(state, endMs, policy)
     for (const { panes } of all.values()) packPanes(panes, policy, to)
@@ -181,7 +156,26 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 
   return {
-    merge,
+    merge(record, floorOffset) {
+      parts.mergeSlices(record, (startMs, requests) => {
+        if (isOver(lastUse(policy, startMs))) {
+          parts.count('too_late_slice', 1)
+          parts.count('too_late_request', requests)
+          return null
+        }
+        const state = stateOf(record.series!)
+        floors.set(startMs, Math.min(floors.get(startMs) ?? floorOffset, floorOffset))
+        const firstEndMs = firstEndAfter(policy, startMs)
+        state.changed.add(firstEndMs)
+        if (firstEndMs <= through) {
+          state.late.add(firstEndMs)
+          parts.count('late_slice', 1)
+          const over = Math.min(through, overThrough)
+          if (firstEndMs <= over) parts.count('too_late_window', ended(policy, firstEndMs, over))
+        }
+        return openPane(state.panes, paneStart(policy, startMs))
+      })
+    },
     *advance({ closed, whole, passed, late }) {
       const to = step(closed)
       const isWhole = incomplete.advance(step(whole))
@@ -197,27 +191,34 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
         if (!Number.isFinite(fleetSince)) fleetSince = to
         through = to
       }
-      if (step(late) > lateThrough) {
-        lateThrough = step(late)
+      const over = step(late) - policy.latenessMs
+      if (over > overThrough) {
         // Corrections that are still due need what is let go of now.
-        yield* corrections(lateThrough - policy.latenessMs)
+        yield* corrections(over)
+        overThrough = over
         expire()
       }
     },
     *live() {
       const nextMs = firstEndAfter(policy, through)
       for (const state of all.values()) {
-        const ends = new Set([...state.changed].map((endMs) => Math.max(endMs, nextMs)))
-        state.changed.clear()
-        for (const endMs of ends) yield* windowResults(state, policy, endMs, () => OPEN)
+        for (const endMs of takeChanged(state, nextMs)) {
+          yield* windowResults(state, policy, endMs, () => OPEN)
+        }
       }
     },
     through: () => through,
     wholeMs: incomplete.wholeMs,
     resume({ throughMs, wholeMs, fleetIncomplete }) {
+      for (const state of all.values()) {
+        markLate(state, policy, overThrough, through)
+        // What has changed until now was shown live before.
+        state.changed.clear()
+      }
       through = Math.max(through, throughMs)
       incomplete.advance(wholeMs)
       if (fleet) incomplete.noteRuns(fleet, policy, fleetIncomplete)
+      isResumed = true
     },
     fleetSince: () => fleetSince,
     fleetIncomplete: () => (fleet ? incomplete.runsOf(fleet, policy) : []),
@@ -226,7 +227,16 @@ export function createWindows(policy: WindowsPolicy, counts: WindowsCounts): Win
   }
 }
 
-/** The ends in (after, to] at which the fleet has results, whatever happens in it. */
-function fleetEnds(plan: WindowPlan, after: number, to: number): Iterable<number> {
-  return endsBetween(plan, Math.max(after, to - ZERO_FILL_MAX_MS), to)
+/** The ends in (after, to] at which a series has results; the fleet has, whatever happens in it. */
+function endsOf(
+  plan: WindowPlan,
+  state: SeriesState,
+  after: number,
+  to: number,
+  isFleet: boolean,
+): Set<number> {
+  const ends = resultEnds(plan, state, after, to)
+  if (!isFleet || !Number.isFinite(after)) return ends
+  for (const endMs of endsBetween(plan, Math.max(after, to - ZERO_FILL_MAX_MS), to)) ends.add(endMs)
+  return ends
 }

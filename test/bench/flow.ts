@@ -2,6 +2,7 @@
 import { AGGREGATES, AGGREGATES_LIVE, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
 import { type Codec, createCodec, type Decoder, readSchemas } from '../../services/bus/codec.ts'
 import { createFileRegistry } from '../../services/bus/registry.ts'
+import { createSliceDecoder, mergeSlices } from '../../services/bus/slice-reader.ts'
 import { createTokenRunDecoder } from '../../services/bus/token-run-decoder.ts'
 import type { Plan } from '../../services/core/processor.ts'
 import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
@@ -51,7 +52,7 @@ export async function trafficOf(traffic: Traffic): Promise<{ log: Log; codec: Co
 /** Takes the log through both; what it returns has to be held on to, to see what it holds. */
 export function flow(log: Log, codec: Codec, partitions: number) {
   const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
-  const slicesDecoder = codec.decoder(WINDOW_SLICES)
+  const slicesDecoder = createSliceDecoder(codec)
   const parts = {
     counts: NO_COUNTS,
     shared: createFoldShared(DEFAULT_GROUPINGS),
@@ -65,7 +66,7 @@ export function flow(log: Log, codec: Codec, partitions: number) {
   })
   const windowing = all.map((p) => createWindowing(assigned(TOKEN_EVENTS, p), WINDOWING, parts))
   const statistics = all.map((p) =>
-    createStatistics(assigned(WINDOW_SLICES, p), STATISTICS, NO_COUNTS),
+    createStatistics(assigned(WINDOW_SLICES, p), STATISTICS, { ...NO_COUNTS, mergeSlices }),
   )
   const [sent, merged] = [all.map(() => 0), all.map(() => 0)]
   let results = 0

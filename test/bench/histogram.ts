@@ -4,14 +4,14 @@ import { TDigest } from 'tdigest'
 import {
   addValue,
   createDistribution,
-  encodeDistribution,
   mergeDistribution,
-  mergeEncoded,
   quantile,
   VALUE_MAX,
 } from '../../services/core/histogram/distribution.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { countGaps } from '../../services/core/windows/gaps.ts'
+import { createAggregate, encodeSlice } from '../../services/core/windows/slice.ts'
+import { mergeSlice } from '../records.ts'
 import type { Bench } from './figure.ts'
 import { race } from './race.ts'
 
@@ -159,6 +159,10 @@ function mergers(values: Float64Array) {
     () => new TDigest(),
     (to, value) => to.push(value),
   )
+  const slices = own.map((each) => {
+    const metrics = [each, ...createAggregate().metrics.slice(1)]
+    return encodeSlice(0, { ...createAggregate(), metrics })
+  })
   const all = (work: () => void) => () => {
     work()
     return PARTS
@@ -181,8 +185,8 @@ function mergers(values: Float64Array) {
       for (const each of td) sum.push_centroid(each.toArray())
     }),
     oursEncoded: all(() => {
-      const sum = createDistribution()
-      for (const each of own) mergeEncoded(sum, encodeDistribution(0, each))
+      const sum = createAggregate()
+      for (const slice of slices) mergeSlice(sum, slice)
     }),
     ddSketchEncoded: all(() => {
       const sum = ddSketch()

@@ -1,11 +1,12 @@
 /** Statistics in memory, without Kafka: fed with slices as windowing writes them. */
 import type { WindowSlice } from '../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../schemas/topics.ts'
+import { mergeSlices } from '../../services/bus/slice-reader.ts'
 import type { Processor } from '../../services/core/processor.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { SLICE_MS } from '../../services/core/windows/slice.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
-import { NOON_MS, sliceRecord } from '../records.ts'
+import { NOON_MS, sliceRecord, sliceRecordOf } from '../records.ts'
 import { countedOf, measuredOf, seriesLabels } from './fleet.ts'
 import { STATISTICS, taken } from './flow.ts'
 
@@ -24,7 +25,7 @@ export function createAlone(partitions = 1): Processor {
     partitions: Object.fromEntries(topics.map((topic) => [topic, partitions])),
   }
   const policy = { ...STATISTICS, sourceTopics: [SOURCE_TOPIC], hasFleet: false }
-  return createStatistics(assignment, policy, { count: () => {}, level: () => {} })
+  return createStatistics(assignment, policy, { count: () => {}, level: () => {}, mergeSlices })
 }
 
 export interface Load {
@@ -63,7 +64,9 @@ export function createRanges({ seed, series, requests }: Load): (n: number) => W
 export function give(processor: Processor, n: number, values: readonly WindowSlice[]): number {
   const first = n * values.length
   const appendMs = NOON_MS + (n + 1) * SLICE_MS
-  const records = values.map((value, i) => ({ offset: first + i, appendMs, value, bad: null }))
+  const records = values.map((value, i) => {
+    return { offset: first + i, appendMs, value: sliceRecordOf(value), bad: null }
+  })
   return taken(processor.onBatch({ topic: WINDOW_SLICES, partition: 0, records }))
 }
 

@@ -104,6 +104,7 @@ export async function createPipeline(options: PipelineOptions): Promise<Pipeline
     statistics: () =>
       statisticsStage(
         config('statistics', (args) => loadConfig(statisticsOptions, { env: {}, argv: args })),
+        codec,
         health.statistics,
         () => {},
       ),

@@ -64,7 +64,7 @@ function startStage(
     case 'statistics': {
       const config = loadConfig(statisticsOptions, { env: {}, argv: ['--hold', hold] })
       return runStage(
-        statisticsStage(config, health, () => {}),
+        statisticsStage(config, codec, health, () => {}),
         parts,
       )
     }

@@ -68,6 +68,9 @@ export function bucketIndexOfInt(value: number): number {
   return (31 - zeros) * SUBBUCKETS + below - 1 + above
 }
 
+/** More than the bucket of any double. */
+export const BUCKET_END = 1024 * SUBBUCKETS
+
 /** The logarithmic middle of a bucket: base^(i + 1/2). */
 export function bucketMiddle(index: number): number {
   const octave = Math.floor(index / SUBBUCKETS)

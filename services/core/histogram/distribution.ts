@@ -1,7 +1,6 @@
 import type { Distribution as DistributionRecord, SliceMetric } from '../../../schemas/records.ts'
 import { bucketIndex, bucketIndexOfInt, bucketMiddle, SCALE } from './bucket.ts'
 import {
-  addExact,
   addProduct,
   clearExact,
   createExactSum,
@@ -218,21 +217,4 @@ export function encodeDistribution(id: number, source: Distribution): EncodedDis
     offset: first === end ? 0 : source.offset + first,
     counts: source.counts.subarray(first, end),
   }
-}
-
-/** Adds a decoded record into `target`; what encodeDistribution wrote is merged exactly. */
-export function mergeEncoded(target: Distribution, record: EncodedDistribution): void {
-  expectMore(target, record.count)
-  target.count += record.count
-  target.zeroCount += record.zero_count
-  target.sum.high += record.sum_high
-  addExact(target.sum, record.sum_low)
-  target.squares.high += record.squares_high
-  addExact(target.squares, record.squares_low)
-  if (record.min < target.min) target.min = record.min
-  if (record.max > target.max) target.max = record.max
-  const { offset, counts } = record
-  if (counts.length === 0) return
-  cover(target, offset, offset + counts.length)
-  for (let i = 0; i < counts.length; i++) target.counts[offset - target.offset + i]! += counts[i]!
 }

@@ -7,11 +7,10 @@ import {
   type EncodedDistribution,
   encodeDistribution,
   mergeDistribution,
-  mergeEncoded,
 } from '../histogram/distribution.ts'
 import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
 import { countGaps } from './gaps.ts'
-import { createGauge, encodeGauge, type GaugeSum, mergeEncodedGauge, mergeGauge } from './gauge.ts'
+import { createGauge, encodeGauge, type GaugeSum, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
 export const SLICE_MS = 10_000
@@ -221,20 +220,6 @@ export function encodeSlice(startMs: number, source: SeriesAggregate): EncodedSl
     metrics,
     gauges: [...source.gauges].sort(byName).map(([name, gauge]) => encodeGauge(name, gauge)),
   }
-}
-
-/** Adds what encodeSlice wrote. Measures of a newer version of the table are left out. */
-export function mergeSlice(target: SeriesAggregate, record: EncodedSlice): void {
-  addCounts(target, {
-    ...record,
-    inputTokens: record.input_tokens,
-    outputTokens: record.output_tokens,
-  })
-  for (const [type, times] of Object.entries(record.errors_by_type)) addErrors(target, type, times)
-  for (const metric of record.metrics) {
-    if (metric.id < MEASURES.length) mergeEncoded(distributionOf(target, metric.id), metric)
-  }
-  for (const gauge of record.gauges) mergeEncodedGauge(gaugeOf(target, gauge.name), gauge)
 }
 
 /** Entries in the order of their names. */

@@ -73,8 +73,8 @@ describe('bus/avro-reader', () => {
       const { reader } = reading(INTS, values)
       const into = new Int32Array(8)
       const read = reader.ints(into)
-      expect([...read.subarray(0, reader.itemCount())]).to.deep.equal(values)
-      expect(reader.itemSum()).to.equal(values.reduce((sum, value) => sum + value, 0))
+      expect([...read.subarray(0, reader.totals.count)]).to.deep.equal(values)
+      expect(reader.totals.sum).to.equal(values.reduce((sum, value) => sum + value, 0))
       expect(read === into).to.equal(values.length <= 8)
       expectEnd(reader)
     })
@@ -85,7 +85,7 @@ describe('bus/avro-reader', () => {
     // 3, -1 | 64 in a block with its size of 2 bytes | the end.
     const reader = opened([4, 6, 1, 1, 4, 0x80, 1, 0])
     const read = reader.ints(new Int32Array(1))
-    expect([...read.subarray(0, reader.itemCount())]).to.deep.equal([3, -1, 64])
+    expect([...read.subarray(0, reader.totals.count)]).to.deep.equal([3, -1, 64])
     expectEnd(reader)
   })
 

@@ -1,11 +1,12 @@
 import { expect } from 'chai'
 import type { WindowSlice } from '../../../schemas/records.ts'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../../schemas/topics.ts'
+import { mergeSlices } from '../../../services/bus/slice-reader.ts'
 import type { Plan } from '../../../services/core/processor.ts'
 import { DEFAULT_WINDOWS } from '../../../services/core/windows/hopping.ts'
 import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { createStatistics } from '../../../services/statistics/processor.ts'
-import { NOON_MS, sliceRecord } from '../../records.ts'
+import { NOON_MS, sliceRecord, sliceRecordOf } from '../../records.ts'
 import { SOURCE_TOPIC } from './slices-log.ts'
 
 const POLICY = {
@@ -21,7 +22,7 @@ function withSeries(count: number) {
       partitions: { [AGGREGATES]: 1, [AGGREGATES_LIVE]: 1, [WINDOW_SLICES]: 1 },
     },
     POLICY,
-    { count: () => {}, level: () => {} },
+    { count: () => {}, level: () => {}, mergeSlices },
   )
   const range = { source_topic: SOURCE_TOPIC, source_partition: 0, from: 0, to: count }
   const slices = [sliceRecord(NOON_MS, { ...createAggregate(), requests: 1 })]
@@ -33,7 +34,9 @@ function withSeries(count: number) {
     ...{ watermark: NOON_MS, event_watermark: NOON_MS, complete_ms: NOON_MS, source_partitions: 1 },
   }
   values.push({ ...range, series: null, slices: [], closing })
-  const records = values.map((value, offset) => ({ offset, appendMs: NOON_MS, value, bad: null }))
+  const records = values.map((value, offset) => {
+    return { offset, appendMs: NOON_MS, value: sliceRecordOf(value), bad: null }
+  })
   processor.onBatch({ topic: WINDOW_SLICES, partition: 0, records })
   return processor
 }

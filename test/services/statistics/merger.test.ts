@@ -1,13 +1,15 @@
 import { expect } from 'chai'
-import type { WindowSlice } from '../../../schemas/records.ts'
+import { seriesOf } from '../../../services/core/windows/series.ts'
+import type { SliceRecord } from '../../../services/core/windows/slice-record.ts'
 import { createMerger } from '../../../services/statistics/merger.ts'
 
-function series(from: number, to: number, name: string, partition = 0): WindowSlice {
+function series(from: number, to: number, name: string, partition = 0): SliceRecord {
   const source = { source_topic: 'raw', source_partition: partition, from, to }
-  return { ...source, series: { model: name }, slices: [], closing: null }
+  const slices = new Uint8Array(1)
+  return { ...source, series: seriesOf({ model: name }), firstMs: 0, slices, closing: null }
 }
 
-function closing(from: number, to: number, count: number, partition = 0): WindowSlice {
+function closing(from: number, to: number, count: number, partition = 0): SliceRecord {
   const counts = { series_count: count, records: to - from, dead_letters: 0 }
   const times = { watermark: 0, event_watermark: 0, complete_ms: 0 }
   const made = { ...counts, ...times, source_partitions: 1, on_behalf: false }
@@ -15,7 +17,7 @@ function closing(from: number, to: number, count: number, partition = 0): Window
 }
 
 /** Feeds records from offset `first` on; the ranges that came out, and what was counted. */
-function feed(records: readonly WindowSlice[], first = 0, live = 0) {
+function feed(records: readonly SliceRecord[], first = 0, live = 0) {
   const counts: Record<string, number> = {}
   const count = (name: string, times: number) => {
     counts[name] = (counts[name] ?? 0) + times
@@ -25,7 +27,9 @@ function feed(records: readonly WindowSlice[], first = 0, live = 0) {
     const range = merger.add(first + i, record)
     return range ? [range] : []
   })
-  const names = ranges.map((range) => range.records.map((record) => record.series!.model).join())
+  const names = ranges.map((range) =>
+    range.records.map((record) => record.series!.labels.model).join(),
+  )
   return { merger, ranges, names, counts }
 }
 
@@ -102,21 +106,21 @@ describe('statistics/merger', () => {
 
   // Windowing began anew and does not know how far the clock had closed its idle partition.
   it('reads again from the closing record that said most, not from the last one', () => {
-    const at = (watermark: number, complete_ms: number): WindowSlice => {
+    const at = (watermark: number, complete_ms: number): SliceRecord => {
       const record = closing(5, 5, 0)
       return { ...record, closing: { ...record.closing!, watermark, complete_ms } }
     }
-    const offsets = (...records: WindowSlice[]) => feed(records, 10).merger.rewindOffset()
+    const offsets = (...records: SliceRecord[]) => feed(records, 10).merger.rewindOffset()
     expect(offsets(at(5, 5), at(9, 9), at(3, 9), at(9, -1))).equal(11)
     expect(offsets(at(9, 9), at(3, -1), at(9, 9))).equal(12)
   })
 
   it('reads again also from what was said on behalf of a source, until that has said no less', () => {
-    const at = (watermark: number, on_behalf: boolean): WindowSlice => {
+    const at = (watermark: number, on_behalf: boolean): SliceRecord => {
       const record = closing(5, 5, 0)
       return { ...record, closing: { ...record.closing!, watermark, on_behalf } }
     }
-    const offsets = (...records: WindowSlice[]) => feed(records, 10).merger.rewindOffset()
+    const offsets = (...records: SliceRecord[]) => feed(records, 10).merger.rewindOffset()
     expect(offsets(at(5, false), at(50, true), at(9, false), at(70, true), at(20, false))).equal(13)
     expect(offsets(at(5, false), at(50, true), at(50, false))).equal(12)
     expect(offsets(at(50, true), at(60, false), at(40, true), at(60, false))).equal(13)

@@ -1,11 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { WindowPlan } from '../../../services/core/windows/hopping.ts'
-import {
-  mergeAggregate,
-  mergeSlice,
-  type SeriesAggregate,
-} from '../../../services/core/windows/slice.ts'
+import { mergeAggregate, type SeriesAggregate } from '../../../services/core/windows/slice.ts'
 import {
   openPane,
   type Panes,
@@ -13,7 +9,7 @@ import {
   paneStart,
   windowSums,
 } from '../../../services/statistics/panes.ts'
-import { sliceRecord } from '../../records.ts'
+import { mergeSlice, sliceRecord } from '../../records.ts'
 import { aggregateOf, anyCounted, bytesOf, type Counted } from '../core/windows/aggregates.ts'
 
 const SLICE_MS = 10_000

@@ -1,9 +1,11 @@
 import { expect } from 'chai'
 import { AGGREGATES, AGGREGATES_LIVE, WINDOW_SLICES } from '../../../schemas/topics.ts'
+import { mergeSlices } from '../../../services/bus/slice-reader.ts'
 import type { Commit, Decoded, Plan } from '../../../services/core/processor.ts'
 import { createRandom } from '../../../services/core/random.ts'
 import { DEFAULT_WINDOWS } from '../../../services/core/windows/hopping.ts'
 import { createStatistics } from '../../../services/statistics/processor.ts'
+import { sliceRecordOf } from '../../records.ts'
 import { SOURCE_TOPIC, slicesLog } from './slices-log.ts'
 
 const POLICY = {
@@ -33,7 +35,7 @@ function run(log: readonly Decoded[], committed: Commit | null, seed: number) {
       partitions: { [AGGREGATES]: 1, [AGGREGATES_LIVE]: 1, [WINDOW_SLICES]: 1 },
     },
     POLICY,
-    { count: () => {}, level: () => {} },
+    { count: () => {}, level: () => {}, mergeSlices },
   )
   for (let at = processor.startOffset!; at < log.length; ) {
     const records = log.slice(at, at + 1 + Math.floor(random() * 12))
@@ -51,7 +53,7 @@ describe('statistics/replay', () => {
   for (let seed = 1; seed <= 40; seed++) {
     it(`after any commit goes on with the identical results (seed ${seed})`, () => {
       const log = slicesLog(seed, TURNS).map(({ appendMs, value }, offset) => {
-        return { offset, appendMs, value, bad: null }
+        return { offset, appendMs, value: sliceRecordOf(value), bad: null }
       })
       const whole = run(log, null, seed)
       expect(whole.published.length).greaterThan(100)

@@ -1,8 +1,9 @@
 import { expect } from 'chai'
-import type { Aggregate, WindowSlice } from '../../../schemas/records.ts'
-import { createAggregate } from '../../../services/core/windows/slice.ts'
+import type { Aggregate } from '../../../schemas/records.ts'
+import { mergeSlices } from '../../../services/bus/slice-reader.ts'
+import { createAggregate, encodeSlice } from '../../../services/core/windows/slice.ts'
 import { createWindows, type Windows } from '../../../services/statistics/windows.ts'
-import { NOON_MS, sliceRecord } from '../../records.ts'
+import { NOON_MS, sliceRecordOf } from '../../records.ts'
 
 const POLICY = {
   sizesMs: [60_000, 300_000, 900_000],
@@ -18,14 +19,17 @@ function setUp(more: Partial<typeof POLICY> = {}) {
   const count = (name: string, times: number) => {
     counts[name] = (counts[name] ?? 0) + times
   }
-  return { windows: createWindows({ ...POLICY, ...more }, { count }), counts }
+  const windows = createWindows({ ...POLICY, ...more }, { count, mergeSlices })
+  const never = Number.NEGATIVE_INFINITY
+  windows.resume({ throughMs: never, wholeMs: never, fleetIncomplete: [] })
+  return { windows, counts }
 }
 
 /** `requests` ended requests in the slice that starts `s` seconds after noon. */
 function slice(s: number, requests = 1, series: Record<string, string> = { model: 'm' }) {
   const aggregate = { ...createAggregate(), requests }
   const source = { source_topic: 'raw', source_partition: 0, from: 0, to: 1, closing: null }
-  return { ...source, series, slices: [sliceRecord(NOON_MS + s * 1000, aggregate)] } as WindowSlice
+  return sliceRecordOf({ ...source, series, slices: [encodeSlice(NOON_MS + s * 1000, aggregate)] })
 }
 
 /** end-in-seconds/size: requests (revision), of one-minute windows unless told otherwise. */

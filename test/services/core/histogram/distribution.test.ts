@@ -1,13 +1,16 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import type { SliceMetric } from '../../../../schemas/records.ts'
 import { bucketIndex } from '../../../../services/core/histogram/bucket.ts'
 import {
   addValue,
   createDistribution,
+  type Distribution,
   distributionResult,
   mergeDistribution,
-  mergeEncoded,
 } from '../../../../services/core/histogram/distribution.ts'
+import { createAggregate } from '../../../../services/core/windows/slice.ts'
+import { mergeSlice, sliceRecord } from '../../../records.ts'
 import {
   anyObservations,
   distributionOf,
@@ -15,6 +18,13 @@ import {
   someObservations,
   sortedValues,
 } from './observations.ts'
+
+/** Through the bytes of a slice. */
+function mergeEncoded(target: Distribution, record: SliceMetric): void {
+  const into = createAggregate()
+  into.metrics[record.id] = target
+  mergeSlice(into, { ...sliceRecord(0, createAggregate()), metrics: [record] })
+}
 
 describe('core/histogram/distribution: counting', () => {
   it('keeps count, sum, squares, extremes and buckets exactly', () => {

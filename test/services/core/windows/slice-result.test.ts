@@ -10,9 +10,8 @@ import {
   GAUGES_MAX,
   gaugeOf,
   mergeAggregate,
-  mergeSlice,
 } from '../../../../services/core/windows/slice.ts'
-import { sliceRecord } from '../../../records.ts'
+import { mergeSlice, sliceRecord } from '../../../records.ts'
 import { aggregateOf } from './aggregates.ts'
 
 const WINDOW = {

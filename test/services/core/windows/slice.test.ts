@@ -3,10 +3,9 @@ import fc from 'fast-check'
 import {
   createAggregate,
   mergeAggregate,
-  mergeSlice,
   type SeriesAggregate,
 } from '../../../../services/core/windows/slice.ts'
-import { sliceRecord } from '../../../records.ts'
+import { mergeSlice, sliceRecord } from '../../../records.ts'
 import { aggregateOf, anyCounted, bytesOf, mergeAll, overTheWire } from './aggregates.ts'
 
 const START_MS = 1_795_521_600_000
