@@ -174,6 +174,15 @@ export function createAvroReader(): AvroReader {
   }
 }
 
+/** The entries of a map of strings. */
+export function stringEntries(reader: AvroReader): [string, string][] {
+  const all: [string, string][] = []
+  reader.blocks((items) => {
+    for (let i = 0; i < items; i++) all.push([reader.string(), reader.string()])
+  })
+  return all
+}
+
 function grown(from: Int32Array, count: number, size: number): Int32Array {
   const into = new Int32Array(size)
   into.set(from.subarray(0, count))

@@ -1,5 +1,5 @@
 import type { Labels } from '../core/measure/labels.ts'
-import { createAvroReader } from './avro-reader.ts'
+import { createAvroReader, stringEntries } from './avro-reader.ts'
 import { createByteTable } from './byte-table.ts'
 
 /** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
@@ -52,12 +52,8 @@ export function createLabelTable(): LabelTable {
       reader.string(),
       reader.string(),
     ]
-    const attributes: [string, string][] = []
-    for (let items = reader.long(); items !== 0; items = reader.long()) {
-      if (items < 0) reader.long()
-      for (let i = 0; i < Math.abs(items); i++) attributes.push([reader.string(), reader.string()])
-    }
-    return { provider, model, endpoint, region, tenant, attributes: Object.fromEntries(attributes) }
+    const attributes = Object.fromEntries(stringEntries(reader))
+    return { provider, model, endpoint, region, tenant, attributes }
   }
 
   return {

@@ -9,7 +9,7 @@ import { mergeEncodedGauge } from '../core/windows/gauge.ts'
 import { type Series, seriesOf } from '../core/windows/series.ts'
 import { addErrors, distributionOf, gaugeOf, type SeriesAggregate } from '../core/windows/slice.ts'
 import type { SliceRecord, SliceTarget } from '../core/windows/slice-record.ts'
-import { createAvroReader } from './avro-reader.ts'
+import { createAvroReader, stringEntries } from './avro-reader.ts'
 import { createByteTable } from './byte-table.ts'
 import { bad, type Codec, type DecodeResult, type Decoder, HEADER_BYTES } from './codec.ts'
 
@@ -46,12 +46,12 @@ export function readSliceRecord(bytes: Uint8Array): DecodeResult {
   reader.open(bytes, HEADER_BYTES)
   fault = null
   skipBytes()
-  const source_topic = topics.lookUp(bytes, HEADER_BYTES, reader.position())
+  const topicEnd = reader.position()
   const source_partition = int()
   const from = long()
   const to = long()
-  const seriesAt = reader.position() + 1
   const hasSeries = branch(2) === 1
+  const seriesAt = reader.position()
   if (hasSeries) reader.skipStringMap()
   const slicesAt = reader.position()
   readSlices(check)
@@ -60,6 +60,7 @@ export function readSliceRecord(bytes: Uint8Array): DecodeResult {
   fault ??= reader.fault()
   if (fault) return bad(fault)
   if (!reader.atEnd() || hasSeries === (closing !== null)) return bad('invalid_value')
+  const source_topic = topics.lookUp(bytes, HEADER_BYTES, topicEnd)
   const series = hasSeries ? allSeries.lookUp(bytes, seriesAt, slicesAt) : null
   // A copy: a range that waits for its end would keep the whole fetch.
   const slices = Buffer.from(bytes.subarray(slicesAt, slicesEnd))
@@ -198,9 +199,5 @@ function readTopic(bytes: Uint8Array, from: number): string {
 
 function readSeries(bytes: Uint8Array, from: number): Series {
   names.open(bytes, from)
-  const labels: [string, string][] = []
-  names.blocks((items) => {
-    for (let i = 0; i < items; i++) labels.push([names.string(), names.string()])
-  })
-  return seriesOf(Object.fromEntries(labels))
+  return seriesOf(Object.fromEntries(stringEntries(names)))
 }
