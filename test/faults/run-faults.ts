@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Load, startLoad } from './load.ts'
 import type { Progress } from './progress.ts'
+import { recoveries } from './recoveries.ts'
 import {
   auditFaults,
   lakeFaults,
@@ -11,7 +12,7 @@ import {
   triggerDifferences,
   windowFaults,
 } from './run-checks.ts'
-import { planFaults, type Schedule, type Strike } from './schedule.ts'
+import { planFaults, type Schedule } from './schedule.ts'
 import type { Supervised } from './supervisor.ts'
 import { GROUP_NAMES, PARTITIONS, type System, withSystem } from './system.ts'
 
@@ -130,20 +131,6 @@ function countBy<T>(items: readonly T[], keyOf: (item: T) => string): Record<str
   const groups = Object.entries(Object.groupBy(items, keyOf))
   const sorted = groups.sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(sorted.map(([key, own]) => [key, own!.length]))
-}
-
-/** Of a killed service to its next commit of what it owned; of the broker to each stage's next. */
-function recoveries(strikes: readonly Strike[], progress: Progress): Record<string, number[]> {
-  const all: Record<string, number[]> = {}
-  const add = (what: string, ms: number | null) => {
-    if (ms !== null) all[what] = [...(all[what] ?? []), ms]
-  }
-  for (const { kind, service, group, atMs, owned } of strikes) {
-    if (owned) add(`kill ${service.split(' ')[0]}`, progress.recoveryMs(group, atMs, owned))
-    if (kind !== 'broker' && kind !== 'outage') continue
-    for (const each of GROUP_NAMES) add(`${kind} ${each}`, progress.recoveryMs(each, atMs))
-  }
-  return all
 }
 
 /** How often a service was given partitions anew. */

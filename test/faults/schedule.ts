@@ -9,8 +9,12 @@ export interface Strike {
   readonly kind: string
   readonly service: string
   readonly group: string
+  /** The groups that it disturbs, by how their names begin. */
+  readonly struck: readonly string[]
   /** From when a recovery is measured. */
   readonly atMs: number
+  /** When it was over, but for what it leaves. */
+  readonly endMs: number
   /** What the service owned when it was killed; null when it was not, or owned nothing. */
   readonly owned: ReadonlySet<string> | null
   /** Its group had something to do. */
@@ -41,7 +45,7 @@ const OUTAGE_MS = 120_000
 const SETTLE_MS_MAX = 60_000
 const WORK_MS_MAX = 10_000
 const POLL_MS = 200
-const NOBODY = { service: '', group: '', owned: null, hadWork: false }
+const NOBODY = { service: '', group: '', struck: GROUP_NAMES, owned: null, hadWork: false }
 const UPGRADE_PAUSE_MS = 3_000
 /** A first guess, until there is something to go by. */
 const FAULT_MS = 4_000
@@ -81,7 +85,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
         const done = await kind.strike({ stack, target, between, another: startExtra })
         // A kill begins when the process is gone; anything else when it is begun.
         const atMs = kind.name === 'kill' ? Date.now() : strikeMs
-        strikes.push({ ...strike, atMs })
+        strikes.push({ ...strike, atMs, endMs: Date.now() })
         log(`${faults - left} of ${faults}: ${name}: ${done}`)
         if (strike.owned) await goesOn(strike.group, atMs, strike.owned)
         for (const group of groups) busy.get(group)!.delete(number)
@@ -120,10 +124,14 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
     while (!isOver() && Date.now() < lastMs) await sleep(POLL_MS)
   }
 
-  function before(name: string, kind: string): Pick<Strike, 'group' | 'owned' | 'hadWork'> {
+  function before(
+    name: string,
+    kind: string,
+  ): Pick<Strike, 'group' | 'struck' | 'owned' | 'hadWork'> {
     const group = groupOf(name)
+    const struck = groupsOf(kind, name).map((each) => each.replace(/-lake$/, ''))
     const owned = kind === 'kill' ? ownedBy(running.get(name)!.output()) : null
-    return { group, owned, hadWork: owned !== null && progress.backlog(group) > 0 }
+    return { group, struck, owned, hadWork: owned !== null && progress.backlog(group) > 0 }
   }
 
   /** So that what one fault leaves is not taken for the next one's. */
@@ -137,7 +145,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
     log(`the broker is away for ${OUTAGE_MS / 1000} s`)
     await stack.killBroker(OUTAGE_MS)
     awayMs -= OUTAGE_MS
-    strikes.push({ ...NOBODY, kind: 'outage', atMs: Date.now() })
+    strikes.push({ ...NOBODY, kind: 'outage', atMs: Date.now(), endMs: Date.now() })
   }
 
   async function upgrade(): Promise<void> {
@@ -146,7 +154,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
       log(`${name}: replaced by the one of the working tree`)
       await sleep(UPGRADE_PAUSE_MS)
     }
-    strikes.push({ ...NOBODY, kind: 'upgrade', atMs: Date.now() })
+    strikes.push({ ...NOBODY, kind: 'upgrade', atMs: Date.now(), endMs: Date.now() })
   }
 
   return {
