@@ -28,7 +28,9 @@ export function countGaps(
   to: number,
 ): void {
   for (let start = from; start < to; start += BLOCK) {
-    countBlock(counts, gapsUs, tokens, start, Math.min(to, start + BLOCK))
+    const end = Math.min(to, start + BLOCK)
+    const isPlain = tokens === null && countShort(counts.single, gapsUs, start, end)
+    if (!isPlain) countBlock(counts, gapsUs, tokens, start, end)
   }
 }
 
@@ -51,7 +53,7 @@ function countBlock(
     singles += isSingle
     others += 1 - isSingle
   }
-  if (singles > 0) countShort(single, singleUs, singles)
+  countShort(single, singleUs, 0, singles)
   for (let k = 0; k < others; k++) {
     const i = otherAt[k]!
     const n = tokens === null ? 1 : tokens[i]!
@@ -60,29 +62,32 @@ function countBlock(
   }
 }
 
-/** The same state as that of addValue for each. */
-function countShort(target: Distribution, values: Int32Array, count: number): void {
+/** The same state as that of addValue for each of [from, to); false, and none, if one is long. */
+function countShort(target: Distribution, values: Int32Array, from: number, to: number): boolean {
+  if (from === to) return true
   let minUs = SHORT_END_US
   let maxUs = 0
-  for (let i = 0; i < count; i++) {
+  for (let i = from; i < to; i++) {
     minUs = Math.min(minUs, values[i]!)
     maxUs = Math.max(maxUs, values[i]!)
   }
+  if (maxUs >= SHORT_END_US) return false
   // Looked after once, so that the loop that counts need not look at anything.
-  expectMore(target, count)
+  expectMore(target, to - from)
   cover(target, bucketIndexOfInt(Math.max(1, minUs)), bucketIndexOfInt(Math.max(1, maxUs)) + 1)
-  addAll(target, values, count)
+  addAll(target, values, from, to)
   if (minUs < target.min) target.min = minUs
   if (maxUs > target.max) target.max = maxUs
+  return true
 }
 
 /** Zeros go into the bucket of one at first, and out of it at the end. */
-function addAll(target: Distribution, values: Int32Array, count: number): void {
+function addAll(target: Distribution, values: Int32Array, from: number, to: number): void {
   const { counts, offset } = target
   let sum = 0
   let squares = 0
   let zeros = 0
-  for (let i = 0; i < count; i++) {
+  for (let i = from; i < to; i++) {
     const us = values[i]!
     const isZero = us === 0 ? 1 : 0
     zeros += isZero
@@ -91,7 +96,7 @@ function addAll(target: Distribution, values: Int32Array, count: number): void {
     counts[bucketIndexOfInt(us + isZero) - offset]!++
   }
   if (zeros > 0) counts[bucketIndexOfInt(1) - offset]! -= zeros
-  target.count += count
+  target.count += to - from
   target.zeroCount += zeros
   addExact(target.sum, sum)
   addExact(target.squares, squares)
