@@ -60,6 +60,7 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   let stopping = false
   let failure: unknown = null
   let halted = false
+  let isAway = false
 
   function fail(error: unknown): void {
     failure ??= error
@@ -80,6 +81,13 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
     )
   }
 
+  /** Once when the broker goes, however often it is asked, and once when it is back. */
+  function tell(trouble: Error | null): void {
+    if (trouble && !isAway) log(`${spec.name}: ${trouble.message}; asked again until it answers`)
+    if (!trouble && isAway) log(`${spec.name}: the broker answers again`)
+    isAway = trouble !== null
+  }
+
   await source.run({
     assigned(owned: readonly TopicPartition[]) {
       for (const lane of lanes.values()) lane.abandon()
@@ -98,7 +106,8 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
     async tick() {
       if (stopping || halted) return
       const due = [...lanes.values()].filter((lane) => lane.isDue())
-      await tickLanes(due, bus, brokerClock).catch((error) => log(`${spec.name}: ${error.message}`))
+      if (due.length === 0) return
+      await tickLanes(due, bus, brokerClock).then(() => tell(null), tell)
     },
     isCaughtUp: () => areAtEnd((lane) => lane.committedOffset()),
     hasReadAll: () => areAtEnd((lane) => lane.readOffset()),

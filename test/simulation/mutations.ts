@@ -72,7 +72,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'forget a window before its correction',
     file: 'services/statistics/windows.ts',
-    edits: [['yield* corrections(lateThrough - policy.latenessMs)', '']],
+    edits: [['yield* corrections(over)', '']],
   },
   {
     name: 'take what lies behind a gap',
