@@ -7,116 +7,10 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-interface Mutation {
-  readonly name: string
-  readonly file: string
-  /** What is there, and what is put in its place. */
-  readonly edits: readonly (readonly [find: string, put: string])[]
-}
+import { MUTATIONS, type Mutation, mutated } from './mutation-table.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 const SEEDS = 400
-
-const MUTATIONS: readonly Mutation[] = [
-  {
-    name: 'commit before publish',
-    file: 'services/bus/lane.ts',
-    edits: [
-      ['if (plan.commit && !gone) await commit(plan.commit, how)', ''],
-      [
-        'await perform(plan, refused, parts, how)',
-        'if (plan.commit) await commit(plan.commit, how)\nawait perform(plan, refused, parts, how)',
-      ],
-    ],
-  },
-  {
-    name: 'apply an unclosed flush',
-    file: 'services/statistics/merger.ts',
-    edits: [
-      ['records: [...held.byKey.values()],', 'records: [],'],
-      [
-        '      return null\n    },\n    rewindOffset',
-        '      return open(offset, record)\n    },\n    rewindOffset',
-      ],
-      [
-        'const NEW_SOURCE',
-        `function open(offset: number, record: WindowSlice): CompleteRange {
-          const closing = { watermark: -1, event_watermark: -1, complete_ms: -1 } as Closing
-          const place = { topic: record.source_topic, partition: record.source_partition }
-          return { ...place, records: [record], closing, floorOffset: offset }
-        }\nconst NEW_SOURCE`,
-      ],
-    ],
-  },
-  {
-    name: 'cut by wall clock',
-    file: 'services/windowing/processor.ts',
-    edits: [
-      [
-        'const later = Math.floor(record.appendMs / 1000) > lastSecond',
-        'const later = performance.now() % 7 < 1',
-      ],
-    ],
-  },
-  {
-    name: 'forget the rewind offset',
-    file: 'services/statistics/processor.ts',
-    edits: [['const start = last?.rewind ?? ', 'const start = ']],
-  },
-  {
-    name: 'watermark without the idle rule',
-    file: 'services/windowing/processor.ts',
-    edits: [['advanceWatermark(watermark, Math.floor(brokerMs) - policy.disorderMs)', 'watermark']],
-  },
-  {
-    name: 'forget a window before its correction',
-    file: 'services/statistics/windows.ts',
-    edits: [['yield* corrections(over)', '']],
-  },
-  {
-    name: 'take what lies behind a gap',
-    file: 'services/bus/lane.ts',
-    edits: [['if (batch.from > position) {', 'if (batch.from < 0) {']],
-  },
-  {
-    name: 'commit a range of the lake before its upload',
-    file: 'services/exporter/lake-processor.ts',
-    edits: [
-      [
-        'const commit = { offset: range.from, metadata: writePlan(range.to) }',
-        "const commit = { offset: range.to, metadata: '' }",
-      ],
-    ],
-  },
-  {
-    name: 'put a file of the lake before its end is planned',
-    file: 'services/exporter/lake-processor.ts',
-    edits: [
-      [
-        'return { ...plan, commit, rest: () => goOn(source, range, notBeforeMs) }',
-        `const effects = [...files, ...rangeFiles(range)]
-        const done = { offset: range.to, metadata: '' }
-        return { ...plan, effects, commit: done, rest: () => goOn(source, null, notBeforeMs) }`,
-      ],
-    ],
-  },
-  {
-    name: 'keep no state of triggers',
-    file: 'services/triggers/processor.ts',
-    edits: [['if (isWorthKeeping(before, state)) {', 'if (isWorthKeeping(state, state)) {']],
-  },
-  {
-    name: 'keep the state of triggers beside its events, not after them',
-    file: 'services/triggers/processor.ts',
-    edits: [
-      [
-        'return events.length === 0 ? last : { ...nothing, outputs: events, rest: () => last }',
-        'return { ...last, outputs: [...kept, ...events] }',
-      ],
-    ],
-  },
-]
 
 const copy = mkdtempSync(join(tmpdir(), 'lens-mutations-'))
 process.on('exit', () => rmSync(copy, { recursive: true, force: true }))
@@ -136,19 +30,15 @@ for (const mutation of chosen) {
 console.log(`${chosen.length - missed} of ${chosen.length} found within ${SEEDS} seeds`)
 if (missed > 0) process.exitCode = 1
 
-function firstSeedThatFinds({ name, file, edits }: Mutation): string | null {
-  const path = join(copy, file)
+function firstSeedThatFinds(mutation: Mutation): string | null {
+  const path = join(copy, mutation.file)
   const sound = readFileSync(path, 'utf8')
-  let broken = sound
-  for (const [find, put] of edits) {
-    if (!broken.includes(find)) throw new Error(`${name}: ${file} no longer says ${find}`)
-    broken = broken.replace(find, () => put)
-  }
-  writeFileSync(path, broken)
+  writeFileSync(path, mutated(mutation, sound))
   const argv = ['test/simulation/main.ts', '--seeds', String(SEEDS), '--first']
   const { stdout, stderr } = spawnSync(process.execPath, argv, { cwd: copy, encoding: 'utf8' })
   writeFileSync(path, sound)
   const line = /^seed \d+: .*/m.exec(stdout)
-  if (!line && !stdout.includes('0 failed')) throw new Error(`${name}: it did not run\n${stderr}`)
+  if (!line && !stdout.includes('0 failed'))
+    throw new Error(`${mutation.name}: it did not run\n${stderr}`)
   return line?.[0] ?? null
 }
