@@ -84,7 +84,7 @@ export function createAvroReader(): AvroReader {
       if (items < 0) {
         items = -items
         const size = long()
-        end = at + size
+        end = size < 0 ? Number.POSITIVE_INFINITY : at + size
       }
       if (items > bytes.length - at) fail('truncated')
       else read(items)

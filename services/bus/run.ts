@@ -49,6 +49,9 @@ export interface Stage {
   stop(): Promise<void>
 }
 
+/** Messages of one time of trouble. */
+const SAID_MAX = 16
+
 /** Starts a stage: poll, decode, process, publish, carry out effects, commit; in that order. */
 export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StageParts): Promise<Stage> {
   const { bus, codec, clock, log } = parts
@@ -60,7 +63,7 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   let stopping = false
   let failure: unknown = null
   let halted = false
-  let isAway = false
+  const said = new Set<string>()
 
   function fail(error: unknown): void {
     failure ??= error
@@ -81,11 +84,15 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
     )
   }
 
-  /** Once when the broker goes, however often it is asked, and once when it is back. */
+  /** Each trouble with the broker once, however often it is asked, and once that it is over. */
   function tell(trouble: Error | null): void {
-    if (trouble && !isAway) log(`${spec.name}: ${trouble.message}; asked again until it answers`)
-    if (!trouble && isAway) log(`${spec.name}: the broker answers again`)
-    isAway = trouble !== null
+    if (trouble === null) {
+      if (said.size > 0) log(`${spec.name}: the broker answers again`)
+      said.clear()
+    } else if (!said.has(trouble.message) && said.size < SAID_MAX) {
+      said.add(trouble.message)
+      log(`${spec.name}: ${trouble.message}; asked again until it answers`)
+    }
   }
 
   await source.run({

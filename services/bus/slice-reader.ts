@@ -1,6 +1,7 @@
 import type { Closing, SliceGauge, WindowSlice } from '../../schemas/records.ts'
 import { WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { DeadLetterReason } from '../core/dead-letter.ts'
+import { assert } from '../core/errors.ts'
 import { BUCKET_END } from '../core/histogram/bucket.ts'
 import { cover, type Distribution, expectMore } from '../core/histogram/distribution.ts'
 import { addExact } from '../core/histogram/exact-sum.ts'
@@ -72,6 +73,8 @@ export function readSliceRecord(bytes: Uint8Array): DecodeResult {
 export function mergeSlices({ slices }: SliceRecord, into: SliceTarget): void {
   reader.open(slices, 0)
   readSlices(into)
+  targetOf = check
+  assert(reader.fault() === null && reader.atEnd(), 'slices that were checked could not be read')
 }
 
 const check: SliceTarget = (startMs) => {
@@ -131,15 +134,15 @@ function metricsIn(items: number): void {
     const id = int()
     if (id < 0) fault ??= 'invalid_value'
     metric = target && id < MEASURES.length ? distributionOf(target, id) : null
-    if (metric) readMetric(metric)
+    if (metric) addMetric(metric)
     else longs(8, null, 0)
     offset = int()
     blocks(countsIn)
   }
 }
 
-function readMetric({ sum, squares }: Distribution): void {
-  const into = metric!
+function addMetric(into: Distribution): void {
+  const { sum, squares } = into
   const count = long()
   expectMore(into, count)
   into.count += count
@@ -187,9 +190,16 @@ function readClosing(): Closing {
     event_watermark: long(),
     complete_ms: long(),
     source_partitions: int(),
-    // A boolean is one byte, 0 or 1.
-    on_behalf: long() !== 0,
+    on_behalf: readBoolean(),
   }
+}
+
+/** One byte, as small as any long that is no more. */
+function readBoolean(): boolean {
+  const end = reader.position() + 1
+  const value = long() !== 0
+  if (reader.position() !== end) fault ??= 'invalid_value'
+  return value
 }
 
 function readTopic(bytes: Uint8Array, from: number): string {

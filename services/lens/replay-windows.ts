@@ -10,7 +10,12 @@ import {
   type Series,
   seriesOf,
 } from '../core/windows/series.ts'
-import { createAggregate, mergeAggregate, type SeriesAggregate } from '../core/windows/slice.ts'
+import {
+  byName,
+  createAggregate,
+  mergeAggregate,
+  type SeriesAggregate,
+} from '../core/windows/slice.ts'
 
 /** Which windows are recomputed. */
 export interface ReplayPlan {
@@ -36,8 +41,8 @@ type Slices = Map<number, SeriesAggregate>
 
 /**
  * Windows from raw records by the functions of services/core that windowing and statistics use:
- * fold, sum, result. No ranges and no caps: a series that was counted
- * as __other__ is not found again.
+ * fold, sum, result. No ranges and no caps of series: what was counted as __other__ is not found
+ * again.
  */
 export function createRecompute(plan: ReplayPlan): Recompute {
   const { sizeMs, startsMs, groupings } = plan
@@ -111,7 +116,7 @@ export function createRecompute(plan: ReplayPlan): Recompute {
           const own = [...slices].filter(([ms]) => ms >= startMs && ms < startMs + sizeMs)
           if (own.length === 0) continue
           const total = createAggregate()
-          for (const [, slice] of own) mergeAggregate(total, slice)
+          for (const [, slice] of own) mergeAggregate(total, asWritten(slice))
           results.set(replayKey(series.labels, startMs), resultOf(series.labels, startMs, total))
         }
       }
@@ -123,6 +128,12 @@ export function createRecompute(plan: ReplayPlan): Recompute {
     const window = { series: labels, startMs, sizeMs, final: true, revision: 0 }
     return aggregateResult(window, total)
   }
+}
+
+/** With names in the order in which they are written: beyond the limit the first ones stay. */
+function asWritten({ errorsByType, gauges, ...slice }: SeriesAggregate): SeriesAggregate {
+  const [types, names] = [[...errorsByType].sort(byName), [...gauges].sort(byName)]
+  return { ...slice, errorsByType: new Map(types), gauges: new Map(names) }
 }
 
 /** The key of a window of a series. */

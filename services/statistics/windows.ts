@@ -58,7 +58,7 @@ export interface Resumption {
 
 /** All series of one partition: slices in, windows out. */
 export interface Windows {
-  /** Counts the slices of one record; late ones make the closed windows that hold them dirty. */
+  /** Counts the slices of one record; closed windows that hold late ones will be corrected. */
   merge(record: SliceRecord, floorOffset: number): void
   /**
    * Moves on to the watermarks: corrections first, and what is no longer incomplete, then the
@@ -71,7 +71,10 @@ export interface Windows {
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
   wholeMs: Incomplete['wholeMs']
-  /** Ends the replay, in which nothing is given out: what an earlier owner has closed is closed. */
+  /**
+   * Ends the replay, in which nothing is given out: what an earlier owner has closed is closed. To
+   * be called once, before the first record that is not replayed.
+   */
   resume(from: Resumption): void
   fleetSince(): number
   /** For the next owner: nothing in the log says that a silent fleet's windows were published. */

@@ -94,7 +94,7 @@ export const histogram: Bench = {
       }
     }
     yield {
-      what: 'histogram, encoded and merged again',
+      what: 'histogram, to bytes and merged again',
       unit: 'merges/s',
       values: merged.oursEncoded,
       peer: { name: 'DDSketch', values: merged.ddSketchEncoded },
@@ -159,9 +159,9 @@ function mergers(values: Float64Array) {
     () => new TDigest(),
     (to, value) => to.push(value),
   )
-  const slices = own.map((each) => {
+  const aggregates = own.map((each) => {
     const metrics = [each, ...createAggregate().metrics.slice(1)]
-    return encodeSlice(0, { ...createAggregate(), metrics })
+    return { ...createAggregate(), metrics }
   })
   const all = (work: () => void) => () => {
     work()
@@ -186,7 +186,7 @@ function mergers(values: Float64Array) {
     }),
     oursEncoded: all(() => {
       const sum = createAggregate()
-      for (const slice of slices) mergeSlice(sum, slice)
+      for (const each of aggregates) mergeSlice(sum, encodeSlice(0, each))
     }),
     ddSketchEncoded: all(() => {
       const sum = ddSketch()

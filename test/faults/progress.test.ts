@@ -18,8 +18,8 @@ describe('faults/progress', () => {
       look(1_400, { a: [10, 6], b: [10, 5] }),
       look(1_800, { a: [12, 10], b: [10, 10] }),
     ]
-    expect(recoveryOf(samples, 900)).to.equal(910)
-    expect(recoveryOf(samples, 900, new Set(['a']))).to.equal(510)
+    expect(recoveryOf(samples, 900)).deep.equal({ sinceMs: 900, ms: 910 })
+    expect(recoveryOf(samples, 900, new Set(['a']))).deep.equal({ sinceMs: 900, ms: 510 })
   })
 
   it('does not take the wait for work for a recovery', () => {
@@ -30,11 +30,12 @@ describe('faults/progress', () => {
       look(60_800, { a: [20, 20] }),
     ]
     // The work came at 60,000 or later.
-    expect(recoveryOf(samples, 900)).to.equal(810)
+    expect(recoveryOf(samples, 900)).deep.equal({ sinceMs: 60_000, ms: 810 })
   })
 
   it('is endless while a backlog stays, and nothing where no work came', () => {
-    expect(recoveryOf([look(1_000, { a: [10, 5] })], 900)).to.equal(Number.POSITIVE_INFINITY)
+    const endless = { sinceMs: 900, ms: Number.POSITIVE_INFINITY }
+    expect(recoveryOf([look(1_000, { a: [10, 5] })], 900)).deep.equal(endless)
     expect(recoveryOf([look(1_000, { a: [10, 10] })], 900)).to.equal(null)
     expect(recoveryOf([look(1_000, { a: [10, 5] })], 2_000)).to.equal(null)
   })

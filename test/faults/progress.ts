@@ -12,11 +12,17 @@ export interface Sample {
   readonly ends: ReadonlyMap<string, number>
 }
 
+/** From `sinceMs` it took `ms`; Infinity when it never came. */
+export interface Recovery {
+  readonly sinceMs: number
+  readonly ms: number
+}
+
 export interface Progress {
   /** Records that a group had not committed at the last look. */
   backlog(group: string): number
   /** As recoveryOf() has it. */
-  recoveryMs(group: string, atMs: number, partitions?: ReadonlySet<string>): number | null
+  recovery(group: string, atMs: number, partitions?: ReadonlySet<string>): Recovery | null
   /** Whether all that was there at `atMs` has been committed. */
   hasPassed(group: string, atMs: number): boolean
   stop(): Promise<void>
@@ -68,7 +74,7 @@ export function watchProgress(
         0,
       )
     },
-    recoveryMs: (group, atMs, partitions) => recoveryOf(samples.get(group)!, atMs, partitions),
+    recovery: (group, atMs, partitions) => recoveryOf(samples.get(group)!, atMs, partitions),
     hasPassed(group, atMs) {
       const all = samples.get(group)!
       const ends = all.find(({ beganMs }) => beganMs >= atMs)?.ends
@@ -94,7 +100,7 @@ export function recoveryOf(
   samples: readonly Sample[],
   atMs: number,
   partitions?: ReadonlySet<string>,
-): number | null {
+): Recovery | null {
   const isOwn = (key: string) => partitions?.has(key) ?? true
   // Not the last one before: what was committed since would pass for a recovery.
   const from = samples.findIndex((sample) => sample.beganMs >= atMs && behind(sample).some(isOwn))
@@ -106,5 +112,5 @@ export function recoveryOf(
   const after = samples.slice(from).find(isFurther)
   // The work came at some time since the look before.
   const sinceMs = Math.max(atMs, samples[from - 1]?.beganMs ?? atMs)
-  return after ? after.endedMs - sinceMs : Number.POSITIVE_INFINITY
+  return { sinceMs, ms: after ? after.endedMs - sinceMs : Number.POSITIVE_INFINITY }
 }

@@ -9,10 +9,11 @@ function strike(kind: string, service: string, atMs: number, struck: string): St
 
 const broker = strike('broker', 'windowing 1', 60_000, 'lens-')
 
-/** What is measured when every stage takes 20 s, but for triggers, which had nothing to do. */
+/** What is measured when each takes 20 s from the work on; nothing came to triggers. */
 function measured(...others: readonly Strike[]): Record<string, number[]> {
-  const recoveryMs = (group: string) => (group === 'lens-triggers' ? null : 20_000)
-  return recoveries([broker, ...others], { recoveryMs })
+  const recovery = (group: string, atMs: number) =>
+    group === 'lens-triggers' ? null : { sinceMs: atMs, ms: 20_000 }
+  return recoveries([broker, ...others], { recovery })
 }
 
 describe('faults/recoveries', () => {
@@ -36,10 +37,21 @@ describe('faults/recoveries', () => {
     })
   })
 
+  it('looks at the time from when work came', () => {
+    const stop = strike('pause', 'statistics 1', 92_000, 'lens-statistics')
+    const early = strike('pause', 'windowing 1', 70_000, 'lens-windowing')
+    const recovery = () => ({ sinceMs: 90_000, ms: 21_000 })
+    expect(recoveries([broker, stop, early], { recovery })).deep.include({
+      'broker+ lens-statistics': [21_000],
+      'broker lens-windowing': [21_000],
+    })
+  })
+
   it('takes a kill from when the process was gone to the next commit of what it owned', () => {
     const owned = new Set(['t-0'])
     const kill = { ...strike('kill', 'windowing 2', 0, 'lens-windowing'), owned }
-    expect(recoveries([kill], { recoveryMs: (_, atMs) => atMs + 5 })).deep.equal({
+    const recovery = (_: string, sinceMs: number) => ({ sinceMs, ms: 5 })
+    expect(recoveries([kill], { recovery })).deep.equal({
       'kill windowing': [5],
     })
   })

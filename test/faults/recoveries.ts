@@ -1,4 +1,4 @@
-import type { Progress } from './progress.ts'
+import type { Progress, Recovery } from './progress.ts'
 import type { Strike } from './schedule.ts'
 import { GROUP_NAMES } from './system.ts'
 
@@ -9,28 +9,28 @@ import { GROUP_NAMES } from './system.ts'
  */
 export function recoveries(
   strikes: readonly Strike[],
-  progress: Pick<Progress, 'recoveryMs'>,
+  progress: Pick<Progress, 'recovery'>,
 ): Record<string, number[]> {
   const all: Record<string, number[]> = {}
-  const add = (what: string, ms: number) => {
+  const add = (what: string, { ms }: Recovery) => {
     all[what] = [...(all[what] ?? []), ms]
   }
   for (const strike of strikes) {
     const { kind, service, group, atMs, owned } = strike
-    const ms = owned && progress.recoveryMs(group, atMs, owned)
-    if (ms !== null) add(`kill ${service.split(' ')[0]}`, ms)
+    const killed = owned && progress.recovery(group, atMs, owned)
+    if (killed) add(`kill ${service.split(' ')[0]}`, killed)
     if (kind !== 'broker' && kind !== 'outage') continue
     for (const each of GROUP_NAMES) {
-      const own = progress.recoveryMs(each, atMs)
+      const own = progress.recovery(each, atMs)
       if (own === null) continue
-      const isMet = strikes.some((other) => other !== strike && meets(other, each, atMs, own))
+      const isMet = strikes.some((other) => other !== strike && meets(other, each, own))
       add(`${kind}${isMet ? '+' : ''} ${each}`, own)
     }
   }
   return all
 }
 
-function meets(other: Strike, group: string, atMs: number, forMs: number): boolean {
-  const isThen = other.endMs >= atMs && other.atMs <= atMs + forMs
+function meets(other: Strike, group: string, { sinceMs, ms }: Recovery): boolean {
+  const isThen = other.endMs >= sinceMs && other.atMs <= sinceMs + ms
   return isThen && other.struck.some((name) => group.startsWith(name))
 }

@@ -120,7 +120,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
 
   async function goesOn(group: string, atMs: number, owned: ReadonlySet<string>): Promise<void> {
     const lastMs = atMs + SETTLE_MS_MAX
-    const isOver = () => Number.isFinite(progress.recoveryMs(group, atMs, owned) ?? Number.NaN)
+    const isOver = () => Number.isFinite(progress.recovery(group, atMs, owned)?.ms)
     while (!isOver() && Date.now() < lastMs) await sleep(POLL_MS)
   }
 

@@ -30,7 +30,7 @@ export const MUTATIONS: readonly Mutation[] = [
       ],
       [
         'const NEW_SOURCE',
-        `function open(offset: number, record: WindowSlice): CompleteRange {
+        `function open(offset: number, record: SliceRecord): CompleteRange {
           const closing = { watermark: -1, event_watermark: -1, complete_ms: -1 } as Closing
           const place = { topic: record.source_topic, partition: record.source_partition }
           return { ...place, records: [record], closing, floorOffset: offset }

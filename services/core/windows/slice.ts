@@ -160,17 +160,7 @@ export function mergeLabelled(target: SeriesAggregate, other: Labelled): void {
   for (const [name, gauge] of other.gauges) mergeGauge(gaugeOf(target, name), gauge)
 }
 
-interface Counts {
-  requests: number
-  errors: number
-  cancelled: number
-  chunks: number
-}
-
-function addCounts(
-  target: SeriesAggregate,
-  other: Counts & { inputTokens: number; outputTokens: number },
-): void {
+function addCounts(target: SeriesAggregate, other: SeriesAggregate): void {
   target.requests += other.requests
   target.errors += other.errors
   target.cancelled += other.cancelled

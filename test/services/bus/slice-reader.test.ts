@@ -124,6 +124,16 @@ describe('bus/slice-reader', () => {
       Buffer.concat([before, Buffer.of(1), zigzag(size), slice, Buffer.of(0, 0)])
     expect(byUs(sized(slice.length))).deep.equal(byUs(whole))
     expect(byUs(sized(slice.length + 1))).equal('invalid_value')
+    const negative = Buffer.from('02740000020201' + '7d02610262000000', 'hex')
+    expect(byUs(negative)).equal('invalid_value')
+  })
+
+  it('takes one byte for a boolean', () => {
+    const bytes = Buffer.from('0274000002' + '000002' + '00000000000000' + '8000', 'hex')
+    expect(byUs(bytes)).equal('invalid_value')
+    expect(guard(bytes, 0)).equal('invalid_value')
+    const one = Buffer.from('0274000002' + '000002' + '00000000000000' + '01', 'hex')
+    expect(byUs(one)).nested.include({ 'closing.on_behalf': true })
   })
 
   it('refuses what no series and no closing record says, both, and buckets that no value has', () => {
