@@ -1,8 +1,11 @@
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { endsBetween, type SeriesState, type WindowEnd, windowKey } from './series-state.ts'
 
-/** Window ends from one to another, each a hop after the one before. */
-export type Run = readonly [fromMs: number, toMs: number]
+/**
+ * Window ends from one to another, each a hop after the one before. Without sizes all of them: a
+ * window of an old minute that nothing came into is not published, the larger ones around it are.
+ */
+export type Run = readonly [fromMs: number, toMs: number, ...sizesMs: number[]]
 
 /** They go into the metadata of a commit, which Kafka bounds. */
 const RUNS_MAX = 16
@@ -48,21 +51,23 @@ export function createIncomplete(): Incomplete {
       return true
     },
     wholeMs: () => whole,
-    runsOf(state, { hopMs }) {
-      const windows = [...(bySeries.get(state)?.values() ?? [])]
-      const ends = [...new Set(windows.map(({ endMs }) => endMs))].sort((a, b) => a - b)
-      const runs: [number, number][] = []
-      for (const endMs of ends) {
+    runsOf(state, { hopMs, sizesMs }) {
+      const byEnd = Map.groupBy(bySeries.get(state)?.values() ?? [], ({ endMs }) => endMs)
+      const runs: [number, number, ...number[]][] = []
+      for (const [endMs, windows] of [...byEnd].sort(([a], [b]) => a - b)) {
+        const isAll = windows.length === sizesMs.length
+        const sizes = isAll ? [] : windows.map(({ sizeMs }) => sizeMs).sort((a, b) => a - b)
         const last = runs.at(-1)
-        if (last && endMs === last[1] + hopMs) last[1] = endMs
-        else runs.push([endMs, endMs])
+        const isNext = last?.[1] === endMs - hopMs && last.slice(2).join() === sizes.join()
+        if (isNext) last[1] = endMs
+        else runs.push([endMs, endMs, ...sizes])
       }
       return runs.slice(-RUNS_MAX)
     },
     noteRuns(state, plan, runs) {
-      for (const [fromMs, toMs] of runs) {
+      for (const [fromMs, toMs, ...some] of runs) {
         for (const endMs of endsBetween(plan, fromMs - plan.hopMs, toMs)) {
-          for (const sizeMs of plan.sizesMs) note(state, { sizeMs, endMs })
+          for (const sizeMs of some.length > 0 ? some : plan.sizesMs) note(state, { sizeMs, endMs })
         }
       }
     },

@@ -232,6 +232,29 @@ describe('statistics/windows', () => {
       expect(held(windows, 9_000, 5_520)).deep.equal(['5520: 0 (1)'])
       expect(windows.fleetIncomplete()).deep.equal([[NOON_MS + 5_580_000, NOON_MS + 9_000_000]])
     })
+
+    it('are completed by the next owner in the sizes in which they were published', () => {
+      const { windows: before } = setUp({ ownsFleet: true, fleetSinceMs: NOON_MS })
+      held(before, 0, 0)
+      // No windows are made up for the first of these hours, so none of its empty minutes is there.
+      held(before, 9_000, 0)
+      before.merge(slice(0, 1, {}), 0)
+      expect(held(before, 9_010, 0)).deep.equal(['60: 1 (1) incomplete'])
+      const minute = (n: number) => NOON_MS + n * 60_000
+      const runs = before.fleetIncomplete()
+      expect(runs.slice(0, 3)).deep.equal([
+        [minute(1), minute(1)],
+        [minute(2), minute(5), 300_000, 900_000],
+        [minute(6), minute(15), 900_000],
+      ])
+      const { windows } = setUp({ ownsFleet: true, fleetSinceMs: before.fleetSince() })
+      windows.merge(slice(0, 1, {}), 0)
+      const [throughMs, wholeMs] = [before.through(), before.wholeMs()]
+      windows.resume({ throughMs, wholeMs, fleetIncomplete: runs })
+      const mine = held(windows, 9_010, 600)
+      expect(mine.filter((line) => !line.startsWith('60:'))).deep.equal([])
+      expect(held(before, 9_010, 600)).deep.equal(['60: 1 (2)'])
+    })
   })
 
   it('closes nothing again that an earlier owner has closed', () => {
