@@ -20,6 +20,7 @@ export interface StageHealth {
   totals(): Readonly<Record<string, number>>
 }
 
+/** What is kept of what could be made or asked for again. */
 export type Cache = 'labels' | 'series' | 'source_topics' | 'unknown_schema_ids'
 
 /**

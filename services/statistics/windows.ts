@@ -103,13 +103,7 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
   let overThrough = step(policy.lateMs) - policy.latenessMs
   let fleetSince = policy.fleetSinceMs
   let isResumed = false
-  const fleet = policy.ownsFleet ? stateOf(seriesOf({})) : null
-
-  function stateOf(series: Series): SeriesState {
-    const state = all.get(series.key) ?? createSeriesState(series)
-    all.set(series.key, state)
-    return state
-  }
+  const fleet = policy.ownsFleet ? stateOf(all, seriesOf({})) : null
 
   const isOver = (endMs: number) => endMs <= overThrough
 
@@ -166,7 +160,7 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
           parts.count('too_late_request', requests)
           return null
         }
-        const state = stateOf(record.series!)
+        const state = stateOf(all, record.series!)
         floors.set(startMs, Math.min(floors.get(startMs) ?? floorOffset, floorOffset))
         const firstEndMs = firstEndAfter(policy, startMs)
         state.changed.add(firstEndMs)
@@ -228,6 +222,16 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
     floorOffset: () => least(floors.values()),
     seriesCount: () => all.size,
   }
+}
+
+/** The state of a series, made when it is not there. */
+function stateOf(all: Map<string, SeriesState>, series: Series): SeriesState {
+  let state = all.get(series.key)
+  if (!state) {
+    state = createSeriesState(series)
+    all.set(series.key, state)
+  }
+  return state
 }
 
 /** The ends in (after, to] at which a series has results; the fleet has, whatever happens in it. */
