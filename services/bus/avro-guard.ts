@@ -64,7 +64,8 @@ function define(name: string | undefined, step: Step, named: Map<string, Step>):
 function primitive(type: string, named: Map<string, Step>): Step {
   const fixed = FIXED_BYTES[type]
   if (fixed !== undefined) return (cursor) => skip(cursor, fixed)
-  if (type === 'int' || type === 'long') return readLong
+  if (type === 'int') return readInt
+  if (type === 'long') return readLong
   if (type === 'string' || type === 'bytes') return (cursor) => skip(cursor, readLong(cursor))
   const step = named.get(type.slice(type.lastIndexOf('.') + 1))
   if (!step) throw new Error(`not an Avro type: ${type}`)
@@ -133,6 +134,12 @@ function readLong(cursor: Cursor): number {
   }
   if (magnitude > Number.MAX_SAFE_INTEGER) return refuse(cursor, 'invalid_value')
   return first & 1 ? -magnitude - 1 : magnitude
+}
+
+/** What avsc would cut to 32 bits is a fault. */
+function readInt(cursor: Cursor): void {
+  const value = readLong(cursor)
+  if (value !== (value | 0)) refuse(cursor, 'invalid_value')
 }
 
 function refuse(cursor: Cursor, reason: DeadLetterReason): number {

@@ -1,12 +1,5 @@
 import type { DeadLetterReason } from '../core/dead-letter.ts'
-import {
-  addInt,
-  addShortLongs,
-  clearTotals,
-  type IntTotals,
-  readShortInts,
-  skipShortLongs,
-} from './avro-ints.ts'
+import { addShortLongs, skipShortLongs } from './avro-longs.ts'
 
 /**
  * Reads Avro primitives from a buffer in place. After a fault every read gives zero, so that a
@@ -25,16 +18,11 @@ export interface AvroReader {
   /** The branch of a union or the symbol of an enum, below `count`. */
   readonly branch: (count: number) => number
   skipBytes(): void
-  skipStrings(): void
   skipStringMap(): void
   /** Reads the blocks of an array or map, which may hold others: `read` gets each one's items. */
   blocks(read: (items: number) => void): void
   /** Adds so many longs to the counts from `first` on; to none of them when those are null. */
   longs(items: number, counts: Uint32Array | Float64Array | null, first: number): void
-  /** Reads an array of ints into `into`, or into a larger copy of it, which is returned. */
-  ints(into: Int32Array): Int32Array
-  /** Of the array of ints that was read last. */
-  readonly totals: Readonly<IntTotals>
 }
 
 const INT_MAX = 2 ** 31 - 1
@@ -47,8 +35,6 @@ export function createAvroReader(): AvroReader {
   let words: DataView = new DataView(bytes.buffer)
   let at = 0
   let failed: DeadLetterReason | null = null
-  let target: Int32Array = new Int32Array(0)
-  const totals: IntTotals = { at: 0, count: 0, sum: 0, signs: 0 }
   const place = { at: 0 }
 
   function fail(reason: DeadLetterReason): number {
@@ -58,7 +44,7 @@ export function createAvroReader(): AvroReader {
   }
 
   function long(): number {
-    // One and two bytes hold most gaps and lengths: below 8,192.
+    // One byte holds most lengths and counts.
     const first = bytes[at]
     if (first === undefined) return fail('truncated')
     if (first < 0x80) {
@@ -98,21 +84,6 @@ export function createAvroReader(): AvroReader {
     return size > bytes.length - at ? fail('truncated') : size
   }
 
-  function skipAll(items: number): void {
-    for (let left = items; left > 0; left--) skipBytes()
-  }
-
-  function readInts(items: number): void {
-    const end = totals.count + items
-    if (end > target.length) target = grown(target, totals.count, end * 2)
-    while (totals.count < end) {
-      totals.at = at
-      readShortInts(bytes, words, target, end, totals)
-      at = totals.at
-      if (totals.count < end) addInt(totals, target, int())
-    }
-  }
-
   function string(): string {
     const size = length()
     at += size
@@ -148,8 +119,10 @@ export function createAvroReader(): AvroReader {
       return index >= 0 && index < branches ? index : fail('invalid_value')
     },
     skipBytes,
-    skipStrings: () => blocks(skipAll),
-    skipStringMap: () => blocks((entries) => skipAll(2 * entries)),
+    skipStringMap: () =>
+      blocks((entries) => {
+        for (let left = 2 * entries; left > 0; left--) skipBytes()
+      }),
     blocks,
     longs(items, counts, first) {
       const end = first + items
@@ -164,13 +137,6 @@ export function createAvroReader(): AvroReader {
         if (counts) counts[i]! += value
       }
     },
-    ints(into) {
-      target = into
-      clearTotals(totals)
-      blocks(readInts)
-      return target
-    },
-    totals,
   }
 }
 
@@ -181,12 +147,6 @@ export function stringEntries(reader: AvroReader): [string, string][] {
     for (let i = 0; i < items; i++) all.push([reader.string(), reader.string()])
   })
   return all
-}
-
-function grown(from: Int32Array, count: number, size: number): Int32Array {
-  const into = new Int32Array(size)
-  into.set(from.subarray(0, count))
-  return into
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

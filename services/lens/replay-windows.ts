@@ -2,6 +2,7 @@ import type { Aggregate, ResourceSample } from '../../schemas/records.ts'
 import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs, foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
+import { settleGaps } from '../core/windows/gaps.ts'
 import { aggregateResult } from '../core/windows/result.ts'
 import {
   type Grouping,
@@ -9,6 +10,7 @@ import {
   requestSeries,
   type Series,
   seriesOf,
+  seriesOfSample,
 } from '../core/windows/series.ts'
 import {
   byName,
@@ -82,6 +84,7 @@ export function createRecompute(plan: ReplayPlan): Recompute {
   }
 
   function merged(): void {
+    settleGaps()
     for (const [labels, slices] of byLabels) {
       for (const series of seriesOfLabels(labels)) {
         const into = at(slicesOf(series))
@@ -101,11 +104,8 @@ export function createRecompute(plan: ReplayPlan): Recompute {
     },
     sample(sample) {
       for (const grouping of groupings) {
-        const labels = grouping.map((name) => [name, sampleLabel(sample, name)] as const)
-        // As in windowing, a sample joins every grouping whose dimensions it carries.
-        if (labels.some(([, value]) => value === '')) continue
-        const series = seriesOf(Object.fromEntries(labels))
-        if (isWanted(series)) foldSample(sample, at(slicesOf(series)))
+        const series = seriesOfSample(sample, grouping)
+        if (series && isWanted(series)) foldSample(sample, at(slicesOf(series)))
       }
     },
     results() {
@@ -139,11 +139,6 @@ function asWritten({ errorsByType, gauges, ...slice }: SeriesAggregate): SeriesA
 /** The key of a window of a series. */
 export function replayKey(series: Readonly<Record<string, string>>, startMs: number): ReplayKey {
   return `${startMs} ${seriesOf(series).key}`
-}
-
-function sampleLabel(sample: ResourceSample, name: string): string {
-  if (name === 'endpoint' || name === 'model' || name === 'region') return sample[name]
-  return sample.attributes[name] ?? ''
 }
 
 /** What a comparison can come out as. */

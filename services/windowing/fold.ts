@@ -10,13 +10,14 @@ import {
   forEachSlice,
   sliceStart,
 } from '../core/windows/fold.ts'
+import { settleGaps } from '../core/windows/gaps.ts'
 import {
   createSeriesIndex,
   type Grouping,
   otherSeries,
   type RequestSeries,
   type Series,
-  seriesOf,
+  seriesOfSample,
 } from '../core/windows/series.ts'
 import type { EncodedSlice, SeriesAggregate } from '../core/windows/slice.ts'
 import { type AggregatePool, createAggregatePool } from './aggregate-pool.ts'
@@ -103,6 +104,7 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
   function counted(kept: Kept): Slices {
     const slices = createSlices(pool)
     for (let at = kept.first; at >= 0; at = log.next(at)) foldRun(log.read(at), slices.at)
+    settleGaps()
     return slices
   }
 
@@ -132,10 +134,9 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
     },
     sample(sample) {
       for (const grouping of groupings) {
-        const labels = grouping.map((name) => [name, sampleLabel(sample, name)] as const)
-        // A sample joins every grouping whose dimensions it carries.
-        if (labels.some(([, value]) => value === '')) continue
-        const series = capped(grouping, seriesOf(Object.fromEntries(labels)))
+        const own = seriesOfSample(sample, grouping)
+        if (own === null) continue
+        const series = capped(grouping, own)
         const { slices } = rowOf(samples, series, pool)
         const before = slices.byNumber.size
         foldSample(sample, slices.at)
@@ -240,9 +241,4 @@ function mergeFinest(
     else table.set(series.finest.key, { series, slices })
   }
   return table.values()
-}
-
-function sampleLabel(sample: ResourceSample, name: string): string {
-  if (name === 'endpoint' || name === 'model' || name === 'region') return sample[name]
-  return sample.attributes[name] ?? ''
 }

@@ -1,4 +1,5 @@
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
+import { GAP_TOKENS, GAPS_US } from '../core/windows/gaps.ts'
 
 /**
  * The runs of a range, as they came, one behind the other in memory: what a thousand series count
@@ -48,9 +49,9 @@ export function createRunLog(): RunLog {
   const run = {
     labels: NO_LABELS,
     ...{ startedAtUs: 0, firstChunk: 0, elapsedUs: 0, lastUs: 0, chunks: 0 },
-    gapsUs: new Int32Array(64),
+    gapsUs: GAPS_US,
     hasTokens: false,
-    tokens: new Int32Array(64),
+    tokens: GAP_TOKENS,
     end: null as RunEnd | null,
   }
 
@@ -110,10 +111,8 @@ export function createRunLog(): RunLog {
       const form = words[place + 3]!
       const at = place >> 1
       const payload = place + HEAD_WORDS
-      if (chunks > run.gapsUs.length) {
-        run.gapsUs = new Int32Array(chunks * 2)
-        run.tokens = new Int32Array(chunks * 2)
-      }
+      run.gapsUs = chunks > GAPS_US.length ? new Int32Array(chunks) : GAPS_US
+      run.tokens = chunks > GAPS_US.length ? new Int32Array(chunks) : GAP_TOKENS
       run.firstChunk = words[place + 1]!
       run.chunks = chunks
       run.hasTokens = (form & UNCOUNTED) === 0

@@ -9,7 +9,7 @@ import {
   VALUE_MAX,
 } from '../../services/core/histogram/distribution.ts'
 import { createRandom } from '../../services/core/random.ts'
-import { countGaps } from '../../services/core/windows/gaps.ts'
+import { addGaps, settleGaps } from '../../services/core/windows/gaps.ts'
 import { createAggregate, encodeSlice } from '../../services/core/windows/slice.ts'
 import { mergeSlice } from '../records.ts'
 import type { Bench } from './figure.ts'
@@ -115,13 +115,13 @@ function twoModes(values: Float64Array): Float64Array {
   return values.map((value, i) => (i % 10 === 0 ? value * 100 : value))
 }
 
-/** As windowing counts: the gaps of a run at once. */
+/** As windowing counts: the gaps of a run at once, in both of their measures. */
 function countRuns(gapsUs: Int32Array): number {
-  const made = createDistribution
-  const counts = { single: made(), chunkGap: made(), itl: made() }
+  const aggregate = createAggregate()
   for (let from = 0; from < gapsUs.length; from += RUN_CHUNKS) {
-    countGaps(counts, gapsUs, null, from, Math.min(gapsUs.length, from + RUN_CHUNKS))
+    addGaps(aggregate, gapsUs, null, from, Math.min(gapsUs.length, from + RUN_CHUNKS))
   }
+  settleGaps()
   return gapsUs.length
 }
 

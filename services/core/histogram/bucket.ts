@@ -28,7 +28,8 @@ const MIDDLES = Float64Array.from(OCTAVE, (k) => root(2 * k + 1, 2 * SUBBUCKETS)
 // A cell is the top 11 bits of the mantissa: it holds at most one threshold, so that the number of
 // thresholds below the cell, and one comparison, give the bucket.
 const CELL_BITS = 11
-const BELOW_CELL = new Uint8Array(1 << CELL_BITS)
+/** How many thresholds are below each cell. */
+export const BELOW_CELL = new Uint8Array(1 << CELL_BITS)
 for (let cell = 0; cell < BELOW_CELL.length; cell++) {
   const start = 1 + cell / BELOW_CELL.length
   let below = 0
@@ -55,7 +56,7 @@ export function bucketIndex(value: number): number {
 }
 
 /** The same for a mantissa of 31 bits: an integer exceeds what it exceeds the floor of. */
-const NEXT_INT_THRESHOLD = Uint32Array.from(NEXT_THRESHOLD, (threshold) =>
+export const NEXT_INT_THRESHOLD = Uint32Array.from(NEXT_THRESHOLD, (threshold) =>
   Math.min(Math.floor(threshold * 2 ** 31), 2 ** 32 - 1),
 )
 

@@ -1,103 +1,138 @@
-import { bucketIndexOfInt } from '../histogram/bucket.ts'
+import { BELOW_CELL, bucketIndexOfInt, NEXT_INT_THRESHOLD } from '../histogram/bucket.ts'
 import { addValue, cover, type Distribution, expectMore } from '../histogram/distribution.ts'
 import { addExact } from '../histogram/exact-sum.ts'
+import { CHUNK_GAP, ITL } from '../measure/measures.ts'
+import { instantiate, type WasmConstant } from '../wasm.ts'
+import { CODE } from './gaps.wasm.ts'
+import { distributionOf, type SeriesAggregate } from './slice.ts'
+
+/** Addresses, and offsets in a table, of gaps.as.ts. */
+type Address =
+  | ('GAPS' | 'TOKENS' | 'OTHERS' | 'BELOW' | 'NEXT')
+  | ('BOTH' | 'CHUNK_GAP' | 'ITL' | 'SUM' | 'COUNTS')
+
+interface Exports extends Readonly<Record<Address | 'BLOCK' | 'SHORT_END_US', WasmConstant>> {
+  count(from: number, to: number, hasTokens: boolean): number
+  clear(table: number): void
+  slotOf(value: number): number
+}
+
+const wasm = instantiate<Exports>(CODE)
+const { buffer } = wasm.memory
+const BLOCK = wasm.BLOCK.value
+const SLOTS = wasm.slotOf(wasm.SHORT_END_US.value) + 1
+/** The bucket of slot 0, if zeros had one. */
+const SLOT_INDEX = bucketIndexOfInt(0)
+
+/** Gaps and tokens that are put here, from the first place on, are counted without a copy. */
+export const GAPS_US = new Int32Array(buffer, wasm.GAPS.value, BLOCK)
+export const GAP_TOKENS = new Int32Array(buffer, wasm.TOKENS.value, BLOCK)
+
+const others = new Int32Array(buffer, wasm.OTHERS.value, BLOCK)
+new Uint8Array(buffer, wasm.BELOW.value).set(BELOW_CELL)
+new Uint32Array(buffer, wasm.NEXT.value).set(NEXT_INT_THRESHOLD)
+
+interface Table {
+  readonly address: number
+  /** Count, minimum and maximum. */
+  readonly heads: Int32Array
+  /** Of values and of their squares. */
+  readonly sums: Float64Array
+  readonly counts: Uint32Array
+}
+
+const both = tableAt(wasm.BOTH)
+const ofChunkGap = tableAt(wasm.CHUNK_GAP)
+const ofItl = tableAt(wasm.ITL)
+
+function tableAt({ value: address }: WasmConstant): Table {
+  const heads = new Int32Array(buffer, address, 3)
+  const sums = new Float64Array(buffer, address + wasm.SUM.value, 2)
+  return {
+    address,
+    heads,
+    sums,
+    counts: new Uint32Array(buffer, address + wasm.COUNTS.value, SLOTS),
+  }
+}
+
+/** What the tables hold gaps of, and how many there may be. */
+let current: SeriesAggregate | null = null
+let counted = 0
 
 /**
- * Where gaps before chunks are counted: each as a gap between chunks, and shared out between its
- * tokens, if any. Those of chunks of one token are the same in both measures, and counted once.
+ * Counts the gaps[from, to) before chunks that are not the first of a request: each as one between
+ * chunks, and shared out between the tokens of its chunk, if any; without `tokens` there is one.
+ * The target lacks some of them until settleGaps is called, or another's are counted.
  */
-export interface GapCounts {
-  readonly single: Distribution
-  readonly chunkGap: Distribution
-  readonly itl: Distribution
-}
-
-/** A second: the squares of a block add up to less than 2^49, which doubles hold exactly. */
-const SHORT_END_US = 2 ** 20
-const BLOCK = 512
-
-const singleUs = new Int32Array(BLOCK)
-const otherAt = new Int32Array(BLOCK)
-
-/** Counts gaps[from, to). Without `tokens` each chunk has one. */
-export function countGaps(
-  counts: GapCounts,
+export function addGaps(
+  target: SeriesAggregate,
   gapsUs: Int32Array,
   tokens: Int32Array | null,
   from: number,
   to: number,
 ): void {
+  if (target !== current) {
+    settleGaps()
+    current = target
+  }
   for (let start = from; start < to; start += BLOCK) {
-    const end = Math.min(to, start + BLOCK)
-    const isPlain = tokens === null && countShort(counts.single, gapsUs, start, end)
-    if (!isPlain) countBlock(counts, gapsUs, tokens, start, end)
+    const size = Math.min(BLOCK, to - start)
+    if (counted + size > BLOCK) pourAll(target)
+    counted += size
+    if (gapsUs === GAPS_US) countBlock(target, tokens !== null, start, start + size)
+    else {
+      GAPS_US.set(gapsUs.subarray(start, start + size))
+      if (tokens) GAP_TOKENS.set(tokens.subarray(start, start + size))
+      countBlock(target, tokens !== null, 0, size)
+    }
   }
 }
 
-/** Parts those that are counted at once from the others, without a branch that none can predict. */
-function countBlock(
-  { single, chunkGap, itl }: GapCounts,
-  gapsUs: Int32Array,
-  tokens: Int32Array | null,
-  from: number,
-  to: number,
-): void {
-  let singles = 0
-  let others = 0
-  for (let i = from; i < to; i++) {
-    const us = gapsUs[i]!
-    const n = tokens === null ? 1 : tokens[i]!
-    const isSingle = us < SHORT_END_US && n === 1 ? 1 : 0
-    singleUs[singles] = us
-    otherAt[others] = i
-    singles += isSingle
-    others += 1 - isSingle
-  }
-  countShort(single, singleUs, 0, singles)
-  for (let k = 0; k < others; k++) {
-    const i = otherAt[k]!
-    const n = tokens === null ? 1 : tokens[i]!
-    addValue(chunkGap, gapsUs[i]!, 1)
-    if (n > 0) addValue(itl, Math.round(gapsUs[i]! / n), n)
+/** Adds what was counted to its target. */
+export function settleGaps(): void {
+  if (current) pourAll(current)
+  current = null
+}
+
+function countBlock(target: SeriesAggregate, hasTokens: boolean, from: number, to: number): void {
+  const long = wasm.count(from, to, hasTokens)
+  for (let k = 0; k < long; k++) {
+    const us = GAPS_US[others[k]!]!
+    const n = hasTokens ? GAP_TOKENS[others[k]!]! : 1
+    addValue(distributionOf(target, CHUNK_GAP.id), us, 1)
+    if (n > 0) addValue(distributionOf(target, ITL.id), Math.round(us / n), n)
   }
 }
 
-/** The same state as that of addValue for each of [from, to); false, and none, if one is long. */
-function countShort(target: Distribution, values: Int32Array, from: number, to: number): boolean {
-  if (from === to) return true
-  let minUs = SHORT_END_US
-  let maxUs = 0
-  for (let i = from; i < to; i++) {
-    minUs = Math.min(minUs, values[i]!)
-    maxUs = Math.max(maxUs, values[i]!)
-  }
-  if (maxUs >= SHORT_END_US) return false
-  // Looked after once, so that the loop that counts need not look at anything.
-  expectMore(target, to - from)
-  cover(target, bucketIndexOfInt(Math.max(1, minUs)), bucketIndexOfInt(Math.max(1, maxUs)) + 1)
-  addAll(target, values, from, to)
-  if (minUs < target.min) target.min = minUs
-  if (maxUs > target.max) target.max = maxUs
-  return true
+function pourAll(target: SeriesAggregate): void {
+  counted = 0
+  const [chunkGap, itl] = [distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id)]
+  pour(both, [chunkGap, itl])
+  pour(ofChunkGap, [chunkGap])
+  pour(ofItl, [itl])
 }
 
-/** Zeros go into the bucket of one at first, and out of it at the end. */
-function addAll(target: Distribution, values: Int32Array, from: number, to: number): void {
-  const { counts, offset } = target
-  let sum = 0
-  let squares = 0
-  let zeros = 0
-  for (let i = from; i < to; i++) {
-    const us = values[i]!
-    const isZero = us === 0 ? 1 : 0
-    zeros += isZero
-    sum = (sum + us) | 0
-    squares += us * us
-    counts[bucketIndexOfInt(us + isZero) - offset]!++
+/** Empties a table into each of the distributions: the state that addValue of each would give. */
+function pour({ address, heads, sums, counts }: Table, targets: readonly Distribution[]): void {
+  const [count, min, max] = [heads[0]!, heads[1]!, heads[2]!]
+  if (count === 0) return
+  const end = wasm.slotOf(max) + 1
+  let first = wasm.slotOf(Math.max(1, min))
+  if (min === 0) while (first < end && counts[first] === 0) first++
+  for (const target of targets) {
+    expectMore(target, count)
+    target.count += count
+    target.zeroCount += counts[0]!
+    addExact(target.sum, sums[0]!)
+    addExact(target.squares, sums[1]!)
+    target.min = Math.min(target.min, min)
+    target.max = Math.max(target.max, max)
+    if (first < end) cover(target, first + SLOT_INDEX, end + SLOT_INDEX)
+    const shift = SLOT_INDEX - target.offset
+    for (let slot = first; slot < end; slot++) target.counts[slot + shift]! += counts[slot]!
   }
-  if (zeros > 0) counts[bucketIndexOfInt(1) - offset]! -= zeros
-  target.count += to - from
-  target.zeroCount += zeros
-  addExact(target.sum, sum)
-  addExact(target.squares, squares)
+  counts.fill(0, first, end)
+  counts[0] = 0
+  wasm.clear(address)
 }

@@ -1,3 +1,4 @@
+import type { ResourceSample } from '../../../schemas/records.ts'
 import { dimensionValue, type Labels } from '../measure/labels.ts'
 
 /** The labels that tell the series of one grouping apart; empty for the whole fleet. */
@@ -31,6 +32,14 @@ export function seriesOf(labels: Readonly<Record<string, string>>): Series {
 /** The series of a request in a grouping. */
 export function requestSeries(grouping: Grouping, labels: Labels): Series {
   return seriesOf(Object.fromEntries(grouping.map((name) => [name, dimensionValue(labels, name)])))
+}
+
+/** The series of a sample in a grouping; null when it does not carry all of its dimensions. */
+export function seriesOfSample(sample: ResourceSample, grouping: Grouping): Series | null {
+  const { endpoint, model, region, attributes } = sample
+  const carried: Readonly<Record<string, string>> = { ...attributes, endpoint, model, region }
+  const labels = grouping.map((name) => [name, carried[name] ?? ''] as const)
+  return labels.some(([, value]) => value === '') ? null : seriesOf(Object.fromEntries(labels))
 }
 
 /** The series of a request in each grouping, and in the finest one. */

@@ -8,8 +8,7 @@ import {
   encodeDistribution,
   mergeDistribution,
 } from '../histogram/distribution.ts'
-import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
-import { countGaps } from './gaps.ts'
+import { MEASURES, type Measure } from '../measure/measures.ts'
 import { createGauge, encodeGauge, type GaugeSum, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
@@ -30,8 +29,6 @@ export interface SeriesAggregate {
   outputTokens: number
   /** By measure id; null or empty until something was measured. */
   readonly metrics: (Distribution | null)[]
-  /** Gaps of chunks of one token, which are in two measures and not yet added to them. */
-  single: Distribution | null
   readonly gauges: Map<string, GaugeSum>
 }
 
@@ -45,7 +42,6 @@ export function createAggregate(): SeriesAggregate {
     ...createCounts(),
     errorsByType: new Map(),
     metrics: MEASURES.map(() => null),
-    single: null,
     gauges: new Map(),
   }
 }
@@ -55,7 +51,6 @@ export function clearAggregate(target: SeriesAggregate): void {
   Object.assign(target, createCounts())
   target.errorsByType.clear()
   for (const distribution of target.metrics) if (distribution) clearDistribution(distribution)
-  if (target.single) clearDistribution(target.single)
   target.gauges.clear()
 }
 
@@ -69,37 +64,11 @@ export function addMeasure(
   addValue(distributionOf(target, measure.id), value, times)
 }
 
-/**
- * Counts the gaps[from, to) of chunks behind the first one: each as a gap between chunks, and as
- * those between its tokens, where it has any. Without `tokens` each chunk has one.
- */
-export function addGaps(
-  target: SeriesAggregate,
-  gapsUs: Int32Array,
-  tokens: Int32Array | null,
-  from: number,
-  to: number,
-): void {
-  target.single ??= createDistribution()
-  const [chunkGap, itl] = [distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id)]
-  countGaps({ single: target.single, chunkGap, itl }, gapsUs, tokens, from, to)
-}
-
-/** Leaves no gap that is not in its measures. */
-function settle(target: SeriesAggregate): void {
-  const { single } = target
-  if (single === null || single.count === 0) return
-  mergeDistribution(distributionOf(target, CHUNK_GAP.id), single)
-  mergeDistribution(distributionOf(target, ITL.id), single)
-  clearDistribution(single)
-}
-
 /** Visits what was measured, by measure id: the only way in which distributions are read. */
 export function forEachMetric(
   source: SeriesAggregate,
   visit: (id: number, distribution: Distribution) => void,
 ): void {
-  settle(source)
   const { metrics } = source
   for (let id = 0; id < metrics.length; id++) {
     const distribution = metrics[id]

@@ -133,6 +133,10 @@ describe('bus/avro-guard', () => {
     expect(guarded('bytes', [...varint(2n ** 31n)])).to.equal('truncated')
     expect(guarded(['null', 'long'], [4])).to.equal('invalid_value')
     expect(guarded(['null', 'long'], [1])).to.equal('invalid_value')
+    expect(guarded('int', varint(2n ** 31n - 1n))).to.equal(null)
+    expect(guarded('int', varint(2n ** 31n))).to.equal('invalid_value')
+    expect(guarded('int', varint(-(2n ** 31n)))).to.equal(null)
+    expect(guarded('int', varint(-(2n ** 31n) - 1n))).to.equal('invalid_value')
     expect(guarded('long', varint(2n ** 53n))).to.equal('invalid_value')
     expect(guarded('long', varint(-(2n ** 63n)))).to.equal('invalid_value')
     expect(

@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { CHUNK_GAP, ITL } from '../../../../services/core/measure/measures.ts'
+import { addGaps, settleGaps } from '../../../../services/core/windows/gaps.ts'
 import {
-  addGaps,
   addMeasure,
   createAggregate,
   encodeSlice,
@@ -27,6 +27,7 @@ function addInRuns(target: SeriesAggregate, gaps: readonly Gap[], size: number):
   for (let from = 0; from < gaps.length; from += size) {
     addGaps(target, us, tokens, from, Math.min(gaps.length, from + size))
   }
+  settleGaps()
 }
 
 function contentOf(target: SeriesAggregate) {
@@ -71,6 +72,7 @@ describe('core/windows/gaps', () => {
     const gaps = Int32Array.of(0, 12_000, 2 ** 20, 7)
     const [many, singly] = [createAggregate(), createAggregate()]
     addGaps(many, gaps, null, 0, gaps.length)
+    settleGaps()
     addSingly(
       singly,
       [...gaps].map((gap) => [gap, 1] as const),

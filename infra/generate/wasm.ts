@@ -1,0 +1,38 @@
+/**
+ * Compiles *.as.ts in services, which are AssemblyScript, to *.wasm.ts beside them.
+ * usage: npm run generate      (test/infra/wasm.test.ts fails when a file is stale)
+ */
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
+import { main } from 'assemblyscript/asc'
+
+const ROOT = new URL('../../', import.meta.url).pathname
+
+/** Paths of the sources and of what they are compiled to. */
+export const WASM_FILES = globSync('services/**/*.as.ts', { cwd: ROOT }).map((path) => ({
+  source: ROOT + path,
+  compiled: ROOT + path.replace('.as.ts', '.wasm.ts'),
+}))
+
+/** The text of the compiled file of a source. Throws with what the compiler says of it. */
+export async function compileWasm(source: string): Promise<string> {
+  let code = Buffer.alloc(0)
+  // All the memory there is: views of one that grew would be views of nothing.
+  const pages = /^\/\/ pages: (\d+)$/m.exec(readFileSync(source, 'utf8'))![1]!
+  const memory = ['--initialMemory', pages, '--maximumMemory', pages]
+  const flags = ['--runtime', 'stub', '--enable', 'simd', '-O3', '--noAssert', ...memory]
+  const { error, stderr } = await main([source, '--outFile', 'code.wasm', ...flags], {
+    writeFile(_name, content) {
+      code = Buffer.from(content)
+    },
+  })
+  if (error) throw new Error(stderr.toString(), { cause: error })
+  const from = `// Generated from ${basename(source)} by \`npm run generate\`; do not edit.\n\n`
+  return `${from}/** WebAssembly, in base64. */\nexport const CODE =\n  '${code.toString('base64')}'\n`
+}
+
+if (import.meta.main) {
+  for (const { source, compiled } of WASM_FILES) {
+    writeFileSync(compiled, await compileWasm(source))
+  }
+}

@@ -1,0 +1,89 @@
+import type { Status } from '../../schemas/records.ts'
+import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
+import { instantiate, type WasmConstant } from '../core/wasm.ts'
+import { HEADER_BYTES } from './codec.ts'
+import type { LabelTable } from './label-table.ts'
+import { CODE } from './token-run.wasm.ts'
+
+/** What was read of a record; nobody has looked yet whether it can be counted. */
+export interface UncheckedRun extends TokenRun {
+  /** Below 0 when a gap or a count of tokens is. */
+  signs: number
+}
+
+/** Names, values and lengths of all labels of a record together. */
+export const LABEL_BYTES_MAX = 16 * 1024
+
+/** What token-run.as.ts exports. */
+interface Exports {
+  readonly RECORD: WasmConstant
+  readonly RECORD_BYTES_MAX: WasmConstant
+  readonly GAPS: WasmConstant
+  readonly TOKENS: WasmConstant
+  readonly INTS: WasmConstant
+  readonly DOUBLES: WasmConstant
+  read(start: number, size: number): number
+}
+
+const wasm = instantiate<Exports>(CODE)
+const { buffer } = wasm.memory
+const bytesMax = wasm.RECORD_BYTES_MAX.value
+const record = new Uint8Array(buffer, wasm.RECORD.value, bytesMax)
+const gapsUs = new Int32Array(buffer, wasm.GAPS.value, bytesMax)
+const tokens = new Int32Array(buffer, wasm.TOKENS.value, bytesMax)
+const ints = new Int32Array(buffer, wasm.INTS.value, 12)
+const doubles = new Float64Array(buffer, wasm.DOUBLES.value, 11)
+
+const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
+
+/**
+ * Reads a record, with its header, into the run: the fields in the order of token-run.as.ts. The
+ * arrays are the same for all runs, until the next is read. False when the record is not plain; the
+ * run is then no run.
+ */
+export function readRun(bytes: Uint8Array, run: UncheckedRun, labels: LabelTable): boolean {
+  if (bytes.length > bytesMax) return false
+  record.set(bytes)
+  if (wasm.read(HEADER_BYTES, bytes.length) === 0) return false
+  const [from, to, chunks, counted] = [ints[0]!, ints[1]!, ints[3]!, ints[4]!]
+  if (to - from > LABEL_BYTES_MAX || (counted !== 0 && counted !== chunks)) return false
+  run.labels = labels.lookUp(bytes, from, to)
+  run.startedAtUs = doubles[0]!
+  run.firstChunk = ints[2]!
+  run.elapsedUs = doubles[1]!
+  run.lastUs = doubles[2]!
+  run.chunks = chunks
+  run.gapsUs = gapsUs
+  run.hasTokens = counted > 0
+  run.tokens = tokens
+  run.signs = ints[5]!
+  run.end = ints[6] === 0 ? null : endOf(bytes)
+  return true
+}
+
+function endOf(bytes: Uint8Array): RunEnd {
+  const [from, to] = [ints[8]!, ints[9]!]
+  const hasSecurity = !Number.isNaN(doubles[8]!)
+  return {
+    status: STATUSES[ints[7]!]!,
+    error_type: from === to ? '' : Buffer.from(bytes.subarray(from, to)).toString(),
+    duration_us: doubles[3]!,
+    ttft_us: orNull(doubles[4]!),
+    first_chunk_tokens: ints[10]!,
+    chunks: ints[11]!,
+    intended_at: orNull(doubles[5]!),
+    input_tokens: orNull(doubles[6]!),
+    output_tokens: orNull(doubles[7]!),
+    security: hasSecurity
+      ? {
+          validation_us: doubles[8]!,
+          threat_detection_us: doubles[9]!,
+          output_filter_us: doubles[10]!,
+        }
+      : null,
+  }
+}
+
+function orNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value
+}
