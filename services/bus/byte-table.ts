@@ -1,4 +1,4 @@
-import { createByteIndex } from './byte-index.ts'
+import { type ByteIndex, createByteIndex } from './byte-index.ts'
 import { type Cache, countForgotten } from './health.ts'
 
 /** Finds what was made of bytes by those bytes: an equal run of them makes nothing anew. */
@@ -18,8 +18,8 @@ export function createByteTable<T>(
   name: Cache,
   make: (bytes: Uint8Array, from: number, to: number) => T,
   forget: () => void = () => {},
+  index: ByteIndex = createByteIndex(),
 ): ByteTable<T> {
-  const index = createByteIndex()
   let byNumber: T[] = []
   let view: DataView = new DataView(new ArrayBuffer(0))
   let entries = 0

@@ -1,5 +1,6 @@
 import type { Labels } from '../core/measure/labels.ts'
 import { createAvroReader, stringEntries } from './avro-reader.ts'
+import type { ByteIndex } from './byte-index.ts'
 import { createByteTable } from './byte-table.ts'
 
 /** Finds the labels of a record by the bytes that hold them: a string is made once per new set. */
@@ -20,8 +21,8 @@ const EMPTY: Labels = Object.freeze({
   attributes: Object.freeze({}),
 })
 
-/** An empty table. */
-export function createLabelTable(): LabelTable {
+/** An empty table; the index must be empty too. */
+export function createLabelTable(index?: ByteIndex): LabelTable {
   const byText = new Map<string, Labels>()
   const reader = createAvroReader()
   // One set of labels can be written in many ways, each an entry of its own.
@@ -29,6 +30,7 @@ export function createLabelTable(): LabelTable {
     'labels',
     (...range) => intern(read(...range)),
     () => byText.clear(),
+    index,
   )
 
   function intern(labels: Labels): Labels {

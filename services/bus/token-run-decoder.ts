@@ -5,18 +5,16 @@ import type { Labels } from '../core/measure/labels.ts'
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs } from '../core/windows/fold.ts'
 import type { Codec, Decoder } from './codec.ts'
-import { createLabelTable, type LabelTable } from './label-table.ts'
-import { LABEL_BYTES_MAX, readRun, type UncheckedRun } from './token-run-reader.ts'
+import { LABEL_BYTES_MAX, LABELS, readRun, type UncheckedRun } from './token-run-reader.ts'
 
 /**
- * The decoder of the inner loop: TokenEvents, from bytes into one reused TokenRun. No object, string
- * or array per token; labels are looked up by their bytes. Records that another version of the
- * schema wrote, or that are not plain, take the way through avsc.
+ * The decoder of the inner loop: TokenEvents, from bytes into one reused TokenRun. No object or
+ * string per token; labels are looked up by their bytes. Records that another version of the schema
+ * wrote, or that are not plain, take the way through avsc.
  */
 export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: number): Decoder {
-  const labels = createLabelTable()
   const run: UncheckedRun = {
-    labels: labels.empty,
+    labels: LABELS.empty,
     startedAtUs: 0,
     firstChunk: 0,
     elapsedUs: 0,
@@ -32,10 +30,10 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
   return (bytes, appendMs) => {
     const writer = codec.readerOf(topic, bytes)
     if (typeof writer === 'string') result.bad = writer
-    else if (writer.same && readRun(bytes!, run, labels)) result.bad = null
+    else if (writer.same && readRun(bytes!, run)) result.bad = null
     else {
       const { value, bad } = writer.read(bytes!)
-      result.bad = bad ?? fillRun(run, value as TokenEvents, labels)
+      result.bad = bad ?? fillRun(run, value as TokenEvents)
     }
     result.bad ??= runFault(run)
     if (result.bad === null && eventTimeUs(run) / 1000 > appendMs + futureMs) {
@@ -53,15 +51,11 @@ const RUN_SPAN_MAX_US = 3_600_000_000
 const ERROR_TYPE_LENGTH_MAX = 128
 
 /** Fills the run from a record that avsc decoded. */
-function fillRun(
-  run: UncheckedRun,
-  record: TokenEvents,
-  labels: LabelTable,
-): DeadLetterReason | null {
+function fillRun(run: UncheckedRun, record: TokenEvents): DeadLetterReason | null {
   const { gaps_us, tokens } = record
   if (tokens.length !== 0 && tokens.length !== gaps_us.length) return 'invalid_value'
   if (Buffer.byteLength(JSON.stringify(labelsOf(record))) > LABEL_BYTES_MAX) return 'invalid_value'
-  run.labels = labels.intern(labelsOf(record))
+  run.labels = LABELS.intern(labelsOf(record))
   run.startedAtUs = record.started_at
   run.firstChunk = record.first_chunk
   run.elapsedUs = record.elapsed_us

@@ -2,7 +2,7 @@ import type { Status } from '../../schemas/records.ts'
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { instantiate, type WasmConstant } from '../core/wasm.ts'
 import { HEADER_BYTES } from './codec.ts'
-import type { LabelTable } from './label-table.ts'
+import { createLabelTable } from './label-table.ts'
 import { CODE } from './token-run.wasm.ts'
 
 /** What was read of a record; nobody has looked yet whether it can be counted. */
@@ -23,6 +23,8 @@ interface Exports {
   readonly INTS: WasmConstant
   readonly DOUBLES: WasmConstant
   read(start: number, size: number): number
+  addLabels(): number
+  forgetLabels(): void
 }
 
 const wasm = instantiate<Exports>(CODE)
@@ -31,8 +33,15 @@ const bytesMax = wasm.RECORD_BYTES_MAX.value
 const record = new Uint8Array(buffer, wasm.RECORD.value, bytesMax)
 const gapsUs = new Int32Array(buffer, wasm.GAPS.value, bytesMax)
 const tokens = new Int32Array(buffer, wasm.TOKENS.value, bytesMax)
-const ints = new Int32Array(buffer, wasm.INTS.value, 12)
+const ints = new Int32Array(buffer, wasm.INTS.value, 13)
 const doubles = new Float64Array(buffer, wasm.DOUBLES.value, 11)
+
+/** The labels of all records; those of the one that was read last have been looked for already. */
+export const LABELS = createLabelTable({
+  find: () => ints[0]!,
+  add: wasm.addLabels,
+  clear: wasm.forgetLabels,
+})
 
 const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
 
@@ -41,36 +50,36 @@ const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
  * arrays are the same for all runs, until the next is read. False when the record is not plain; the
  * run is then no run.
  */
-export function readRun(bytes: Uint8Array, run: UncheckedRun, labels: LabelTable): boolean {
+export function readRun(bytes: Uint8Array, run: UncheckedRun): boolean {
   if (bytes.length > bytesMax) return false
   record.set(bytes)
   if (wasm.read(HEADER_BYTES, bytes.length) === 0) return false
-  const [from, to, chunks, counted] = [ints[0]!, ints[1]!, ints[3]!, ints[4]!]
+  const [from, to, chunks, counted] = [ints[1]!, ints[2]!, ints[4]!, ints[5]!]
   if (to - from > LABEL_BYTES_MAX || (counted !== 0 && counted !== chunks)) return false
-  run.labels = labels.lookUp(bytes, from, to)
+  run.labels = LABELS.lookUp(bytes, from, to)
   run.startedAtUs = doubles[0]!
-  run.firstChunk = ints[2]!
+  run.firstChunk = ints[3]!
   run.elapsedUs = doubles[1]!
   run.lastUs = doubles[2]!
   run.chunks = chunks
   run.gapsUs = gapsUs
   run.hasTokens = counted > 0
   run.tokens = tokens
-  run.signs = ints[5]!
-  run.end = ints[6] === 0 ? null : endOf(bytes)
+  run.signs = ints[6]!
+  run.end = ints[7] === 0 ? null : endOf(bytes)
   return true
 }
 
 function endOf(bytes: Uint8Array): RunEnd {
-  const [from, to] = [ints[8]!, ints[9]!]
+  const [from, to] = [ints[9]!, ints[10]!]
   const hasSecurity = !Number.isNaN(doubles[8]!)
   return {
-    status: STATUSES[ints[7]!]!,
+    status: STATUSES[ints[8]!]!,
     error_type: from === to ? '' : Buffer.from(bytes.subarray(from, to)).toString(),
     duration_us: doubles[3]!,
     ttft_us: orNull(doubles[4]!),
-    first_chunk_tokens: ints[10]!,
-    chunks: ints[11]!,
+    first_chunk_tokens: ints[11]!,
+    chunks: ints[12]!,
     intended_at: orNull(doubles[5]!),
     input_tokens: orNull(doubles[6]!),
     output_tokens: orNull(doubles[7]!),

@@ -4,10 +4,10 @@ import { expect } from 'chai'
 import { compileWasm, WASM_FILES } from '../../infra/generate/wasm.ts'
 
 describe('infra/generate/wasm', () => {
-  for (const { source, compiled } of WASM_FILES) {
-    it(`makes ${basename(compiled)} as it is of its source`, async function () {
+  for (const file of WASM_FILES) {
+    it(`makes ${basename(file.compiled)} as it is of its source`, async function () {
       this.timeout(60_000)
-      expect(readFileSync(compiled, 'utf8')).equal(await compileWasm(source))
+      expect(readFileSync(file.compiled, 'utf8')).equal(await compileWasm(file))
     })
   }
 })

@@ -50,7 +50,7 @@ export function slotOf(value: i32): i32 {
   return (31 - zeros) * 64 + below - 1 + above + 65
 }
 
-/** Counts gaps[from, to) of chunks of so many tokens, or of one; returns how many others there are. */
+/** Counts gaps[from, to), without tokens as of one each; returns how many it did not count. */
 export function count(from: i32, to: i32, hasTokens: bool): i32 {
   let least = load<i32>(BOTH + MIN)
   let most = load<i32>(BOTH + MAX)

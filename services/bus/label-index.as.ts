@@ -1,0 +1,87 @@
+/** Numbers labels, 0, 1, 2 ..., by the bytes that hold them. AssemblyScript. */
+
+/** Labels that were seen, by number: i32 size, then their bytes and zeros, up to words of eight. */
+const ARENA: i32 = 0xc40000
+/** Where they are. */
+const STARTS: i32 = 0xc00000
+/** i32 hash, number + 1, or zeros; 2^17 of them, of which half are full at most. */
+const SLOTS: i32 = 0xb00000
+const SLOT_BYTES: i32 = 8
+const SLOTS_MASK: u32 = 0x1ffff
+/** The golden ratio's. */
+const FACTOR: u64 = (0x9e3779b9 << 32) | 0x7f4a7c15
+
+let count: i32 = 0
+let arenaEnd: i32 = ARENA
+let soughtAt: i32 = 0
+let soughtSize: i32 = 0
+/** Of the labels that were sought last. */
+export let hash: u32 = 0
+
+/** Gives the labels that were sought last, and have no number, the next one. */
+export function addLabels(): i32 {
+  const slot = slotOf()
+  store<u32>(slot, hash)
+  store<i32>(slot + 4, count + 1)
+  store<i32>(STARTS + 4 * count, arenaEnd)
+  store<i32>(arenaEnd, soughtSize)
+  arenaEnd += 8
+  for (let i = 0; i < soughtSize; i += 8) {
+    store<u64>(arenaEnd, soughtWord(i))
+    arenaEnd += 8
+  }
+  return count++
+}
+
+/** Begins again with number 0. */
+export function forgetLabels(): void {
+  memory.fill(SLOTS, 0, SLOT_BYTES * (SLOTS_MASK + 1))
+  count = 0
+  arenaEnd = ARENA
+}
+
+/** The number of these labels; -1 when they have none. */
+export function find(start: i32, size: i32): i32 {
+  soughtAt = start
+  soughtSize = size
+  let sum = <u64>size
+  for (let i = 0; i < size; i += 8) {
+    sum = (sum ^ soughtWord(i)) * FACTOR
+    // Or high bits would never reach low ones.
+    sum ^= sum >> 32
+  }
+  hash = <u32>sum
+  return load<i32>(slotOf() + 4) - 1
+}
+
+/** The slot of the labels that are sought, or the empty one where they belong. */
+function slotOf(): i32 {
+  let place = hash & SLOTS_MASK
+  while (!belongsAt(slotAt(place))) place = (place + 1) & SLOTS_MASK
+  return slotAt(place)
+}
+
+function slotAt(place: u32): i32 {
+  return SLOTS + SLOT_BYTES * <i32>place
+}
+
+function belongsAt(slot: i32): bool {
+  const number = load<i32>(slot + 4) - 1
+  if (number < 0) return true
+  return load<u32>(slot) === hash && isSought(load<i32>(STARTS + 4 * number))
+}
+
+function isSought(start: i32): bool {
+  if (load<i32>(start) !== soughtSize) return false
+  for (let i = 0; i < soughtSize; i += 8) {
+    if (load<u64>(start + 8 + i) !== soughtWord(i)) return false
+  }
+  return true
+}
+
+/** Eight bytes of the labels, the last of them with zeros behind. */
+function soughtWord(i: i32): u64 {
+  const word = load<u64>(soughtAt + i)
+  const left = soughtSize - i
+  return left >= 8 ? word : word & (((<u64>1) << (8 * left)) - 1)
+}
