@@ -97,11 +97,51 @@ async function unpack({ bytes, attributes }: Head): Promise<Buffer> {
   return compression === 0 ? records : UNPACK[compression]!(records, BATCH_BYTES_MAX)
 }
 
+/** What the records of a batch share. */
+interface Batch extends Pick<Message, 'isControlRecord' | 'batchContext'> {
+  readonly plain: Buffer
+  readonly appendMs: (timeDelta: number) => number
+}
+
+/** A record of a batch: what few ask for is looked for when they do. */
+class BatchRecord implements Message {
+  readonly offset: number
+  readonly value: Buffer | null
+  private readonly batch: Batch
+  private readonly timeDelta: number
+  private readonly keyAt: number
+
+  constructor(batch: Batch, offset: number, timeDelta: number, keyAt: number, valueAt: number) {
+    this.offset = offset
+    this.value = bytesAt(batch.plain, valueAt)
+    this.batch = batch
+    this.timeDelta = timeDelta
+    this.keyAt = keyAt
+  }
+
+  get appendMs(): number {
+    return this.batch.appendMs(this.timeDelta)
+  }
+
+  get key(): Buffer | null {
+    return bytesAt(this.batch.plain, this.keyAt)
+  }
+
+  get isControlRecord(): boolean {
+    return this.batch.isControlRecord
+  }
+
+  get batchContext(): Message['batchContext'] {
+    return this.batch.batchContext
+  }
+}
+
 /** length attributes(1) time-delta offset-delta key-length key value-length value headers... */
 function readRecords(plain: Buffer, head: Head): Message[] {
   const { firstOffset, firstMs, maxMs, attributes, count } = head
   const isAppendTime = (attributes & APPEND_TIME) !== 0
-  const { isControlRecord, batchContext } = commonOf(head)
+  const appendMs = isAppendTime ? () => maxMs : (delta: number) => firstMs + delta
+  const batch = { plain, appendMs, ...commonOf(head) }
   const records: Message[] = []
   let at = 0
   for (let i = 0; i < count; i++) {
@@ -112,26 +152,18 @@ function readRecords(plain: Buffer, head: Head): Message[] {
     if (!(end <= plain.length)) throw new Error(`a record of the batch at ${firstOffset} is torn`)
     const timeDelta = varint(plain, from + 1)
     const offset = firstOffset + varint(plain, varintEnd)
-    const key = bytesAt(plain, varintEnd)
-    const value = bytesAt(plain, bytesEnd)
-    const appendMs = isAppendTime ? maxMs : firstMs + timeDelta
-    records.push({
-      offset,
-      appendMs,
-      key,
-      value,
-      batchFrom: undefined,
-      isControlRecord,
-      batchContext,
-    })
+    const keyAt = varintEnd
+    const keyLength = varint(plain, keyAt)
+    records.push(
+      new BatchRecord(batch, offset, timeDelta, keyAt, varintEnd + Math.max(0, keyLength)),
+    )
     at = end
   }
   return records
 }
 
-/** Where what was read last has ended. */
+/** Where the varint that was read last has ended. */
 let varintEnd = 0
-let bytesEnd = 0
 
 /** A zigzag varint; exact up to 2^53. */
 function varint(plain: Buffer, from: number): number {
@@ -155,10 +187,7 @@ function varint(plain: Buffer, from: number): number {
 /** Bytes behind their length, which is below zero when there are none. */
 function bytesAt(plain: Buffer, from: number): Buffer | null {
   const length = varint(plain, from)
-  bytesEnd = varintEnd
-  if (length < 0) return null
-  bytesEnd += length
-  return plain.subarray(varintEnd, bytesEnd)
+  return length < 0 ? null : plain.subarray(varintEnd, varintEnd + length)
 }
 
 /** At the batch's last offset, so that whoever has read it has passed over all of them. */
