@@ -1,10 +1,11 @@
 /**
- * Reads Avro primitives from memory. Ints of an array are read four at a time with SIMD (Plaisance,
- * Kurz and Lemire, "Vectorized VByte Decoding", 2015). What is longer or wider than usual, cut off,
- * or in blocks with sizes, is not plain: from there on all is zero. AssemblyScript.
+ * Reads Avro primitives from memory. Plain is what ends where it should, with longs below 2^52
+ * (avsc errs beyond it) in at most nine bytes, ints below 2^31, and lengths and branches that are
+ * there; from what is not plain on all is zero. Ints of an array are read four at a time with SIMD
+ * (Plaisance, Kurz and Lemire, "Vectorized VByte Decoding", 2015). AssemblyScript.
  */
 
-const SAFE_MAX: u64 = (1 << 53) - 1
+const LONG_END: u64 = 1 << 52
 const INT_MAX: i64 = 0x7fffffff
 
 /** By the highest bits of twelve bytes: how to bring up to four ints into four lanes. */
@@ -18,6 +19,8 @@ const NO_BYTE: u8 = 0x80
 let at: i32 = 0
 let end: i32 = 0
 let isPlain: bool = true
+/** Of the block of an array or map that is being read, when it says how long it is; or -1. */
+let blockEnd: i32 = -1
 /** Of the array of ints that was read last; signs are below 0 when one of them is. */
 export let sum: i64 = 0
 export let signs: i32 = 0
@@ -45,6 +48,7 @@ export function open(start: i32, size: i32): void {
   at = start
   end = start + size
   isPlain = true
+  blockEnd = -1
   // Zeros behind the end end whatever is left open there.
   for (let i = 0; i < 64; i += 16) v128.store(end + i, i32x4.splat(0))
 }
@@ -54,18 +58,18 @@ export function position(): i32 {
   return at
 }
 
-/** Whether all was plain, up to the last byte. */
+/** Whether all was plain, and is read. */
 export function isDone(): bool {
   return isPlain && at === end
 }
 
-/** Goes to the end, where all that is still read is zero. */
-function refuse(): void {
+/** Calls it not plain; goes to the end, where all that is still read is zero. */
+export function refuse(): void {
   isPlain = false
   at = end
 }
 
-/** A long that a double holds. */
+/** A long. */
 export function long(): i64 {
   let byte: u64 = load<u8>(at++)
   if (byte < 0x80) return zigzag(byte)
@@ -76,7 +80,7 @@ export function long(): i64 {
     raw |= (byte & 0x7f) << shift
     shift += 7
   } while (byte >= 0x80 && shift < 63)
-  if (byte < 0x80 && raw >> 1 <= SAFE_MAX) return zigzag(raw)
+  if (byte < 0x80 && raw >> 1 < LONG_END) return zigzag(raw)
   refuse()
   return 0
 }
@@ -101,12 +105,27 @@ export function branch(branches: i64): i32 {
   return 0
 }
 
-/** Of bytes, or of items of one byte at least. */
-export function length(): i32 {
-  const size = long()
+/** Of so many bytes, or items of a byte at least, as are left. */
+function fitting(size: i64): i32 {
   if (size >= 0 && size <= end - at) return <i32>size
   refuse()
   return 0
+}
+
+/** The length of a string. */
+export function length(): i32 {
+  return fitting(long())
+}
+
+/** The items of the next block of an array or map, behind that of the one before; 0 at the end. */
+export function items(): i32 {
+  if (blockEnd >= 0 && at !== blockEnd) refuse()
+  blockEnd = -1
+  const count = long()
+  if (count >= 0) return fitting(count)
+  const size = length()
+  blockEnd = at + size
+  return fitting(-count)
 }
 
 /** Passes over so many bytes. */
@@ -124,7 +143,7 @@ export function ints(into: i32): i32 {
   let count = 0
   sum = 0
   signs = 0
-  for (let more = length(); more > 0; more = length()) {
+  for (let more = items(); more > 0; more = items()) {
     readInts(more, into + 4 * count)
     count += more
   }

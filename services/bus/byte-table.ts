@@ -10,8 +10,8 @@ export interface ByteTable<T> {
 }
 
 /** What is kept; after that the table starts again from nothing. */
-const ENTRIES_MAX = 65_536
-const BYTES_MAX = 32 * 1024 * 1024
+export const ENTRIES_MAX = 65_536
+export const BYTES_MAX = 32 * 1024 * 1024
 
 /** An empty table; `name` is its name in the count of what it forgets, `forget` is told of it. */
 export function createByteTable<T>(

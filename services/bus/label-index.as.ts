@@ -1,13 +1,20 @@
 /** Numbers labels, 0, 1, 2 ..., by the bytes that hold them. AssemblyScript. */
+import { refuse } from './avro.as'
+
+/** How many there may be, and of how many bytes; then they must be forgotten. */
+export const LABELS_MAX: i32 = 65_536
+export const LABELS_BYTES_MAX: i32 = 32 * 1024 * 1024
 
 /** Labels that were seen, by number: i32 size, then their bytes and zeros, up to words of eight. */
 const ARENA: i32 = 0xc40000
 /** Where they are. */
 const STARTS: i32 = 0xc00000
-/** i32 hash, number + 1, or zeros; 2^17 of them, of which half are full at most. */
+/** i32 hash, number + 1, or zeros; twice as many as there may be labels. */
 const SLOTS: i32 = 0xb00000
 const SLOT_BYTES: i32 = 8
-const SLOTS_MASK: u32 = 0x1ffff
+const SLOTS_MASK: u32 = 2 * LABELS_MAX - 1
+/** Labels that somebody chose to have one hash are left to a table that knows better. */
+const PROBES_MAX: i32 = 256
 /** The golden ratio's. */
 const FACTOR: u64 = (0x9e3779b9 << 32) | 0x7f4a7c15
 
@@ -51,14 +58,21 @@ export function find(start: i32, size: i32): i32 {
     sum ^= sum >> 32
   }
   hash = <u32>sum
-  return load<i32>(slotOf() + 4) - 1
+  const slot = slotOf()
+  if (slot !== 0) return load<i32>(slot + 4) - 1
+  refuse()
+  return -1
 }
 
-/** The slot of the labels that are sought, or the empty one where they belong. */
+/** The slot of the labels that are sought, or the empty one where they belong; 0 when too far. */
 function slotOf(): i32 {
   let place = hash & SLOTS_MASK
-  while (!belongsAt(slotAt(place))) place = (place + 1) & SLOTS_MASK
-  return slotAt(place)
+  for (let probes = 0; probes < PROBES_MAX; probes++) {
+    const slot = slotAt(place)
+    if (belongsAt(slot)) return slot
+    place = (place + 1) & SLOTS_MASK
+  }
+  return 0
 }
 
 function slotAt(place: u32): i32 {

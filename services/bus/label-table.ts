@@ -28,18 +28,20 @@ export function createLabelTable(index?: ByteIndex): LabelTable {
   // One set of labels can be written in many ways, each an entry of its own.
   const table = createByteTable(
     'labels',
-    (...range) => intern(read(...range)),
+    (...range) => intern(read(...range), () => {}),
     () => byText.clear(),
     index,
   )
 
-  function intern(labels: Labels): Labels {
+  /** `isNew` is told of a text that is not known yet. */
+  function intern(labels: Labels, isNew: (text: string) => void): Labels {
     const { model, endpoint, region, tenant, provider } = labels
     const attributes = Object.fromEntries(Object.entries(labels.attributes).sort())
     const own = { model, endpoint, region, tenant, provider, attributes }
     const text = JSON.stringify(own)
     const known = byText.get(text)
     if (known) return known
+    isNew(text)
     const frozen = Object.freeze(own)
     byText.set(text, frozen)
     return frozen
@@ -60,10 +62,7 @@ export function createLabelTable(index?: ByteIndex): LabelTable {
 
   return {
     empty: EMPTY,
-    intern(labels) {
-      table.account(JSON.stringify(labels).length)
-      return intern(labels)
-    },
+    intern: (labels) => intern(labels, (text) => table.account(text.length)),
     lookUp: table.lookUp,
   }
 }

@@ -54,7 +54,7 @@ const ERROR_TYPE_LENGTH_MAX = 128
 function fillRun(run: UncheckedRun, record: TokenEvents): DeadLetterReason | null {
   const { gaps_us, tokens } = record
   if (tokens.length !== 0 && tokens.length !== gaps_us.length) return 'invalid_value'
-  if (Buffer.byteLength(JSON.stringify(labelsOf(record))) > LABEL_BYTES_MAX) return 'invalid_value'
+  if (labelBytes(labelsOf(record)) > LABEL_BYTES_MAX) return 'invalid_value'
   run.labels = LABELS.intern(labelsOf(record))
   run.startedAtUs = record.started_at
   run.firstChunk = record.first_chunk
@@ -67,6 +67,19 @@ function fillRun(run: UncheckedRun, record: TokenEvents): DeadLetterReason | nul
   run.signs = [...gaps_us, ...tokens].some((value) => value < 0) ? -1 : 0
   run.end = record.end
   return null
+}
+
+/** The bytes of labels in a record: texts behind their lengths, attributes as one block. */
+function labelBytes({ model, endpoint, region, tenant, provider, attributes }: Labels): number {
+  const texts = [provider, model, endpoint, region, tenant, ...Object.entries(attributes).flat()]
+  const sizes = texts.map((text) => Buffer.byteLength(text))
+  const bytes = sizes.reduce((sum, size) => sum + size + varintBytes(size), 0)
+  const count = Object.keys(attributes).length
+  return bytes + (count > 0 ? varintBytes(count) : 0) + 1
+}
+
+function varintBytes(count: number): number {
+  return Math.ceil((32 - Math.clz32((2 * count) | 1)) / 7)
 }
 
 function labelsOf({ model, endpoint, region, tenant, provider, attributes }: TokenEvents): Labels {

@@ -1,8 +1,10 @@
 import type { Status } from '../../schemas/records.ts'
+import { assert } from '../core/errors.ts'
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { instantiate, type WasmConstant } from '../core/wasm.ts'
+import { BYTES_MAX, ENTRIES_MAX } from './byte-table.ts'
 import { HEADER_BYTES } from './codec.ts'
-import { createLabelTable } from './label-table.ts'
+import { createLabelTable, type LabelTable } from './label-table.ts'
 import { CODE } from './token-run.wasm.ts'
 
 /** What was read of a record; nobody has looked yet whether it can be counted. */
@@ -22,6 +24,8 @@ interface Exports {
   readonly TOKENS: WasmConstant
   readonly INTS: WasmConstant
   readonly DOUBLES: WasmConstant
+  readonly LABELS_MAX: WasmConstant
+  readonly LABELS_BYTES_MAX: WasmConstant
   read(start: number, size: number): number
   addLabels(): number
   forgetLabels(): void
@@ -36,12 +40,17 @@ const tokens = new Int32Array(buffer, wasm.TOKENS.value, bytesMax)
 const ints = new Int32Array(buffer, wasm.INTS.value, 13)
 const doubles = new Float64Array(buffer, wasm.DOUBLES.value, 11)
 
-/** The labels of all records; those of the one that was read last have been looked for already. */
-export const LABELS = createLabelTable({
+const hasRoom = wasm.LABELS_MAX.value >= ENTRIES_MAX && wasm.LABELS_BYTES_MAX.value >= BYTES_MAX
+assert(hasRoom, 'label-index.as.ts has room for fewer labels than the table may hold')
+// Those of the record that was read last have been looked for already.
+const labels = createLabelTable({
   find: () => ints[0]!,
   add: wasm.addLabels,
   clear: wasm.forgetLabels,
 })
+
+/** The labels of the records of all topics and partitions. */
+export const LABELS: Pick<LabelTable, 'empty' | 'intern'> = labels
 
 const STATUSES: readonly Status[] = ['ok', 'error', 'cancelled', 'truncated']
 
@@ -56,7 +65,7 @@ export function readRun(bytes: Uint8Array, run: UncheckedRun): boolean {
   if (wasm.read(HEADER_BYTES, bytes.length) === 0) return false
   const [from, to, chunks, counted] = [ints[1]!, ints[2]!, ints[4]!, ints[5]!]
   if (to - from > LABEL_BYTES_MAX || (counted !== 0 && counted !== chunks)) return false
-  run.labels = LABELS.lookUp(bytes, from, to)
+  run.labels = labels.lookUp(bytes, from, to)
   run.startedAtUs = doubles[0]!
   run.firstChunk = ints[3]!
   run.elapsedUs = doubles[1]!
@@ -75,7 +84,7 @@ function endOf(bytes: Uint8Array): RunEnd {
   const hasSecurity = !Number.isNaN(doubles[8]!)
   return {
     status: STATUSES[ints[8]!]!,
-    error_type: from === to ? '' : Buffer.from(bytes.subarray(from, to)).toString(),
+    error_type: from === to ? '' : textOf(bytes.subarray(from, to)),
     duration_us: doubles[3]!,
     ttft_us: orNull(doubles[4]!),
     first_chunk_tokens: ints[11]!,
@@ -91,6 +100,10 @@ function endOf(bytes: Uint8Array): RunEnd {
         }
       : null,
   }
+}
+
+function textOf({ buffer, byteOffset, length }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, length).toString()
 }
 
 function orNull(value: number): number | null {

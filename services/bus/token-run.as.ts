@@ -5,12 +5,14 @@
  * layout  request_id source | provider model endpoint region tenant attributes | started_at
  *         first_chunk elapsed_us gaps_us[] tokens[] token_source end?
  */
+// The tables of avro.as.ts, then the record, what was read of it, and the index of labels.
 // pages: 744
 import {
   branch,
   int,
   ints,
   isDone,
+  items,
   length,
   long,
   open,
@@ -22,7 +24,7 @@ import {
 } from './avro.as'
 import { find } from './label-index.as'
 
-export { addLabels, forgetLabels, hash } from './label-index.as'
+export { addLabels, forgetLabels, hash, LABELS_BYTES_MAX, LABELS_MAX } from './label-index.as'
 
 /** Where the caller puts a record of at most RECORD_BYTES_MAX bytes, and finds what was read. */
 export const RECORD: i32 = 0x100000
@@ -45,7 +47,7 @@ export function read(start: i32, size: i32): bool {
   skip() // source
   const labels = position()
   for (let i = 0; i < 5; i++) skip()
-  for (let entries = length(); entries > 0; entries = length()) {
+  for (let entries = items(); entries > 0; entries = items()) {
     for (let i = 0; i < 2 * entries; i++) skip()
   }
   setInt(0, find(labels, position() - labels))
@@ -93,7 +95,7 @@ function readEnd(): void {
     int()
     for (let i = 0; i < 3; i++) long()
   }
-  for (let names = length(); names > 0; names = length()) {
+  for (let names = items(); names > 0; names = items()) {
     for (let i = 0; i < names; i++) skip() // quality
   }
 }

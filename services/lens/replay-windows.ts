@@ -2,7 +2,6 @@ import type { Aggregate, ResourceSample } from '../../schemas/records.ts'
 import type { Labels } from '../core/measure/labels.ts'
 import type { TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs, foldRun, foldSample, type SliceAt } from '../core/windows/fold.ts'
-import { settleGaps } from '../core/windows/gaps.ts'
 import { aggregateResult } from '../core/windows/result.ts'
 import {
   type Grouping,
@@ -84,7 +83,6 @@ export function createRecompute(plan: ReplayPlan): Recompute {
   }
 
   function merged(): void {
-    settleGaps()
     for (const [labels, slices] of byLabels) {
       for (const series of seriesOfLabels(labels)) {
         const into = at(slicesOf(series))

@@ -10,7 +10,6 @@ import {
   forEachSlice,
   sliceStart,
 } from '../core/windows/fold.ts'
-import { settleGaps } from '../core/windows/gaps.ts'
 import {
   createSeriesIndex,
   type Grouping,
@@ -82,8 +81,9 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
     return one
   }
   const log = shared.logs.pop() ?? createRunLog()
-  // Decoded labels are interned: one object, one series.
+  // Equal labels are mostly one object; after the table of labels has begun anew they are two.
   const byLabels = new Map<Labels, Kept>()
+  const byText = new Map<string, Kept>()
   const samples: Table = new Map()
   const seriesPerGrouping = new Map<Grouping, Set<string>>(groupings.map((g) => [g, new Set()]))
   let folded = 0
@@ -104,13 +104,20 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
   function counted(kept: Kept): Slices {
     const slices = createSlices(pool)
     for (let at = kept.first; at >= 0; at = log.next(at)) foldRun(log.read(at), slices.at)
-    settleGaps()
     return slices
+  }
+
+  function keptOf(labels: Labels): Kept {
+    const { text } = seriesOfLabels(labels)
+    const kept = byText.get(text) ?? { labels, first: -1, last: -1, newest: NaN, slices: new Set() }
+    byText.set(text, kept)
+    byLabels.set(labels, kept)
+    return kept
   }
 
   function merged(): Table {
     const table: Table = new Map()
-    const finest = [...byLabels].map(([labels, kept]) => [labels, counted(kept)] as const)
+    const finest = [...byText.values()].map((kept) => [kept.labels, counted(kept)] as const)
     for (const { series, slices } of mergeFinest(finest, seriesOfLabels)) {
       series.byGrouping.forEach((own, i) => {
         addSlices(table, capped(groupings[i]!, own), slices, pool)
@@ -123,12 +130,9 @@ export function createFold({ groupings, seriesMax }: FoldPolicy, shared: FoldSha
   return {
     run(run) {
       const place = log.keep(run)
-      let kept = byLabels.get(run.labels)
-      if (kept) log.link(kept.last, place)
-      else {
-        kept = { first: place, last: place, newest: Number.NaN, slices: new Set() }
-        byLabels.set(run.labels, kept)
-      }
+      const kept = byLabels.get(run.labels) ?? keptOf(run.labels)
+      if (kept.last < 0) kept.first = place
+      else log.link(kept.last, place)
       kept.last = place
       sliceCount += newSlices(kept, run)
     },
@@ -178,7 +182,8 @@ type Table = Map<string, Row>
 
 /** Runs of equal labels: the places of the first and the last, and which slices they are in. */
 interface Kept {
-  readonly first: number
+  readonly labels: Labels
+  first: number
   last: number
   /** The start of the slice that the last run was in; mostly the next one is in it too. */
   newest: number

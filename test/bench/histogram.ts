@@ -9,7 +9,7 @@ import {
   VALUE_MAX,
 } from '../../services/core/histogram/distribution.ts'
 import { createRandom } from '../../services/core/random.ts'
-import { addGaps, settleGaps } from '../../services/core/windows/gaps.ts'
+import { countGaps, settleGaps } from '../../services/core/windows/gaps.ts'
 import { createAggregate, encodeSlice } from '../../services/core/windows/slice.ts'
 import { mergeSlice } from '../records.ts'
 import type { Bench } from './figure.ts'
@@ -117,9 +117,9 @@ function twoModes(values: Float64Array): Float64Array {
 
 /** As windowing counts: the gaps of a run at once, in both of their measures. */
 function countRuns(gapsUs: Int32Array): number {
-  const aggregate = createAggregate()
+  const counts = { chunkGap: createDistribution(), itl: createDistribution() }
   for (let from = 0; from < gapsUs.length; from += RUN_CHUNKS) {
-    addGaps(aggregate, gapsUs, null, from, Math.min(gapsUs.length, from + RUN_CHUNKS))
+    countGaps(counts, gapsUs, null, from, Math.min(gapsUs.length, from + RUN_CHUNKS))
   }
   settleGaps()
   return gapsUs.length

@@ -17,9 +17,9 @@ export type RunEnd = Pick<
 >
 
 /**
- * A decoded TokenEvents record, as the hot path sees it: the decoder fills one reused object, so
- * a reader must be done with it before the next record is decoded. No object, string or promise
- * per token.
+ * A decoded TokenEvents record, as the hot path sees it: all decoders of a process fill the same
+ * arrays, so a reader must be done with it before the next record is decoded. No object, string or
+ * promise per token.
  */
 export interface TokenRun {
   labels: Labels

@@ -2,9 +2,8 @@ import type { ResourceSample } from '../../../schemas/records.ts'
 import { VALUE_MAX } from '../histogram/distribution.ts'
 import { E2E, GUARD, GUARD_SHARE, QUEUE, TPOT, TTFT } from '../measure/measures.ts'
 import type { TokenRun } from '../measure/token-run.ts'
-import { addGaps } from './gaps.ts'
 import { addReading } from './gauge.ts'
-import { addErrors, addMeasure, gaugeOf, type SeriesAggregate, SLICE_MS } from './slice.ts'
+import { addErrors, addGaps, addMeasure, gaugeOf, type SeriesAggregate, SLICE_MS } from './slice.ts'
 
 /** Gives the aggregate of the slice that starts at `startMs`, making it when it is not there. */
 export type SliceAt = (startMs: number) => SeriesAggregate
@@ -43,7 +42,7 @@ export function forEachSlice(run: TokenRun, visit: (startMs: number) => void): v
 
 /**
  * Counts a run of chunks: each gap in the slice of its chunk, the request's own measures in the
- * slice of its end (design §3). Some of the gaps are in their slice only after settleGaps.
+ * slice of its end (design §3).
  */
 export function foldRun(run: TokenRun, sliceAt: SliceAt): void {
   const { gapsUs, chunks } = run

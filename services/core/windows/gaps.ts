@@ -1,10 +1,8 @@
 import { BELOW_CELL, bucketIndexOfInt, NEXT_INT_THRESHOLD } from '../histogram/bucket.ts'
 import { addValue, cover, type Distribution, expectMore } from '../histogram/distribution.ts'
 import { addExact } from '../histogram/exact-sum.ts'
-import { CHUNK_GAP, ITL } from '../measure/measures.ts'
 import { instantiate, type WasmConstant } from '../wasm.ts'
 import { CODE } from './gaps.wasm.ts'
-import { distributionOf, type SeriesAggregate } from './slice.ts'
 
 /** Addresses, and offsets in a table, of gaps.as.ts. */
 type Address =
@@ -56,58 +54,64 @@ function tableAt({ value: address }: WasmConstant): Table {
   }
 }
 
-/** What the tables hold gaps of, and how many there may be. */
-let current: SeriesAggregate | null = null
+/** Where gaps before chunks are counted: as ones between chunks, and shared by their tokens. */
+export interface GapCounts {
+  readonly chunkGap: Distribution
+  readonly itl: Distribution
+}
+
+/** What the tables hold gaps of, and at most how many. */
+let current: GapCounts | null = null
 let counted = 0
 
 /**
- * Counts the gaps[from, to) before chunks that are not the first of a request: each as one between
- * chunks, and shared out between the tokens of its chunk, if any; without `tokens` there is one.
- * The target lacks some of them until settleGaps is called, or another's are counted.
+ * Counts gaps[from, to): each as one between chunks, and shared out between the tokens of its
+ * chunk, if any; without `tokens` there is one. They are in the counts when settleGaps is called,
+ * or those of others are counted.
  */
-export function addGaps(
-  target: SeriesAggregate,
+export function countGaps(
+  counts: GapCounts,
   gapsUs: Int32Array,
   tokens: Int32Array | null,
   from: number,
   to: number,
 ): void {
-  if (target !== current) {
+  if (counts.chunkGap !== current?.chunkGap) {
     settleGaps()
-    current = target
+    current = counts
   }
+  const isHere = gapsUs === GAPS_US && (tokens === null || tokens === GAP_TOKENS)
   for (let start = from; start < to; start += BLOCK) {
     const size = Math.min(BLOCK, to - start)
-    if (counted + size > BLOCK) pourAll(target)
+    if (counted + size > BLOCK) pourAll(counts)
     counted += size
-    if (gapsUs === GAPS_US) countBlock(target, tokens !== null, start, start + size)
+    if (isHere) countBlock(counts, tokens !== null, start, start + size)
     else {
       GAPS_US.set(gapsUs.subarray(start, start + size))
       if (tokens) GAP_TOKENS.set(tokens.subarray(start, start + size))
-      countBlock(target, tokens !== null, 0, size)
+      countBlock(counts, tokens !== null, 0, size)
     }
   }
 }
 
-/** Adds what was counted to its target. */
+/** Adds what was counted to its counts. */
 export function settleGaps(): void {
   if (current) pourAll(current)
   current = null
 }
 
-function countBlock(target: SeriesAggregate, hasTokens: boolean, from: number, to: number): void {
+function countBlock(counts: GapCounts, hasTokens: boolean, from: number, to: number): void {
   const long = wasm.count(from, to, hasTokens)
   for (let k = 0; k < long; k++) {
     const us = GAPS_US[others[k]!]!
     const n = hasTokens ? GAP_TOKENS[others[k]!]! : 1
-    addValue(distributionOf(target, CHUNK_GAP.id), us, 1)
-    if (n > 0) addValue(distributionOf(target, ITL.id), Math.round(us / n), n)
+    addValue(counts.chunkGap, us, 1)
+    if (n > 0) addValue(counts.itl, Math.round(us / n), n)
   }
 }
 
-function pourAll(target: SeriesAggregate): void {
+function pourAll({ chunkGap, itl }: GapCounts): void {
   counted = 0
-  const [chunkGap, itl] = [distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id)]
   pour(both, [chunkGap, itl])
   pour(ofChunkGap, [chunkGap])
   pour(ofItl, [itl])

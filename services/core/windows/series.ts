@@ -44,6 +44,8 @@ export function seriesOfSample(sample: ResourceSample, grouping: Grouping): Seri
 
 /** The series of a request in each grouping, and in the finest one. */
 export interface RequestSeries {
+  /** All labels, in which equal ones are equal. */
+  readonly text: string
   readonly finest: Series
   readonly byGrouping: readonly Series[]
 }
@@ -58,7 +60,8 @@ export function createSeriesIndex(
     let series = known.get(labels)
     if (!series) {
       const byGrouping = groupings.map((grouping) => requestSeries(grouping, labels))
-      series = { finest: requestSeries(finest, labels), byGrouping }
+      const text = JSON.stringify(labels)
+      series = { text, finest: requestSeries(finest, labels), byGrouping }
       known.set(labels, series)
     }
     return series

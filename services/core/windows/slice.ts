@@ -8,7 +8,8 @@ import {
   encodeDistribution,
   mergeDistribution,
 } from '../histogram/distribution.ts'
-import { MEASURES, type Measure } from '../measure/measures.ts'
+import { CHUNK_GAP, ITL, MEASURES, type Measure } from '../measure/measures.ts'
+import { countGaps, settleGaps } from './gaps.ts'
 import { createGauge, encodeGauge, type GaugeSum, mergeGauge } from './gauge.ts'
 
 /** Length of a slice: the unit that windows are built from. */
@@ -64,11 +65,27 @@ export function addMeasure(
   addValue(distributionOf(target, measure.id), value, times)
 }
 
+/**
+ * Counts the gaps[from, to) of chunks behind the first one: each as a gap between chunks, and as
+ * those between its tokens, where it has any. Without `tokens` each chunk has one.
+ */
+export function addGaps(
+  target: SeriesAggregate,
+  gapsUs: Int32Array,
+  tokens: Int32Array | null,
+  from: number,
+  to: number,
+): void {
+  const [chunkGap, itl] = [distributionOf(target, CHUNK_GAP.id), distributionOf(target, ITL.id)]
+  countGaps({ chunkGap, itl }, gapsUs, tokens, from, to)
+}
+
 /** Visits what was measured, by measure id: the only way in which distributions are read. */
 export function forEachMetric(
   source: SeriesAggregate,
   visit: (id: number, distribution: Distribution) => void,
 ): void {
+  settleGaps()
   const { metrics } = source
   for (let id = 0; id < metrics.length; id++) {
     const distribution = metrics[id]

@@ -114,7 +114,7 @@ describe('bus/token-run-decoder', () => {
     fc.assert(property, { numRuns: 3_000 })
   })
 
-  it('grows for a long run and goes on with short ones', () => {
+  it('reads a long run, and a short one after it', () => {
     const gaps_us = Array.from({ length: 20_000 }, (_, i) => i)
     const long = tokenEvents({ gaps_us, tokens: gaps_us })
     expect(read(encode(long))).to.deep.equal(runOf(long))

@@ -3,7 +3,6 @@ import type { Slice, TokenEvents } from '../../../../schemas/records.ts'
 import { MEASURES } from '../../../../services/core/measure/measures.ts'
 import type { TokenRun } from '../../../../services/core/measure/token-run.ts'
 import { foldRun } from '../../../../services/core/windows/fold.ts'
-import { settleGaps } from '../../../../services/core/windows/gaps.ts'
 import { createAggregate, type SeriesAggregate } from '../../../../services/core/windows/slice.ts'
 import { NOON_MS, sliceRecord } from '../../../records.ts'
 
@@ -36,7 +35,6 @@ export function foldAll(records: readonly TokenEvents[]): Map<number, SeriesAggr
       return slice
     })
   }
-  settleGaps()
   return slices
 }
 
