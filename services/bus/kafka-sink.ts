@@ -1,4 +1,4 @@
-import type { Kafka, Producer } from 'kafkajs'
+import { CompressionTypes, type Kafka, type Producer } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
@@ -23,6 +23,9 @@ const REFUSALS = new Set([
 
 /** kafkajs starts sequence numbers again at 0 after 2^31 (research/kafka-clients.md F4). */
 const RECORDS_PER_PRODUCER_MAX = 1e9
+
+/** Fewer bytes at once are not worth it ([decision 12](../../docs/decisions/12-compression.md)). */
+const COMPRESSED_BYTES_MIN = 4 * 1024
 
 /** A producer, and what runs on it. */
 interface Held {
@@ -139,8 +142,10 @@ async function send(
       return asBuffer(value)
     },
   }))
+  const bytes = records.reduce((sum, { value }) => sum + value.length, 0)
+  const compression = bytes < COMPRESSED_BYTES_MIN ? CompressionTypes.None : CompressionTypes.ZSTD
   try {
-    const [result] = await producer.send({ topic, messages, acks: -1 })
+    const [result] = await producer.send({ topic, messages, acks: -1, compression })
     const appendMs = Number(result?.logAppendTime ?? -1)
     return { baseOffset: Number(result?.baseOffset), appendMs: appendMs < 0 ? null : appendMs }
   } catch (cause) {

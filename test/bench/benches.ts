@@ -36,6 +36,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'how time and memory grow with chunks, series, partitions and rules; windows from panes',
     load: () => import('./growth.ts').then(({ growth }) => growth),
   },
+  volume: {
+    about: 'bytes of the slices that windowing publishes, beside those of the raw records',
+    load: () => import('./volume.ts').then(({ volume }) => volume),
+  },
   memory: {
     about: 'what statistics takes when the windows of 20,000 series are full',
     load: () => import('./memory.ts').then(({ memory }) => memory),

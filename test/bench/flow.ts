@@ -49,8 +49,16 @@ export async function trafficOf(traffic: Traffic): Promise<{ log: Log; codec: Co
   return { log: log.filter((second) => second), codec }
 }
 
-/** Takes the log through both; what it returns has to be held on to, to see what it holds. */
-export function flow(log: Log, codec: Codec, partitions: number) {
+/**
+ * Takes the log through both; what it returns has to be held on to, to see what it holds. `seen` is
+ * told of the slices of each second in each partition.
+ */
+export function flow(
+  log: Log,
+  codec: Codec,
+  partitions: number,
+  seen: (slices: readonly Uint8Array[]) => void = () => {},
+) {
   const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
   const slicesDecoder = createSliceDecoder(codec)
   const parts = {
@@ -84,6 +92,7 @@ export function flow(log: Log, codec: Codec, partitions: number) {
 
   for (const second of log) {
     fold(second).forEach((values, q) => {
+      seen(values)
       const first = merged[q]!
       merged[q]! += values.length
       const records = values.map((value, i) => ({
