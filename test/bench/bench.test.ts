@@ -6,10 +6,19 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { type Figure, isReached, median, ratio, slope, spread } from './figure.ts'
 import { charts, measuredPart } from './page.ts'
-import { type Report, tableCells, tableLines } from './report.ts'
+import { figuresOf, type Report, tableCells, tableLines } from './report.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
-const SERVERLESS = ['decode', 'histogram', 'parquet', 'otlp', 'triggers', 'growth', 'memory']
+const SERVERLESS = [
+  'decode',
+  'histogram',
+  'parquet',
+  'otlp',
+  'triggers',
+  'growth',
+  'volume',
+  'memory',
+]
 
 const FIGURE: Figure = {
   what: 'windowing',
@@ -21,8 +30,13 @@ const FIGURE: Figure = {
 
 const REPORT: Report = {
   ...{ at: '2026-11-26T12:00:00Z', commit: 'abc', node: 'v24', cpu: 'a CPU', cores: 2 },
-  ...{ memoryGib: 24, runs: 3, share: 1, seed: 1 },
-  benches: { windowing: [FIGURE, { ...FIGURE, what: 'a delay', unit: 's', target: undefined! }] },
+  ...{ memoryGib: 24, seed: 1 },
+  benches: {
+    windowing: {
+      ...{ runs: 3, share: 0.5 },
+      figures: [FIGURE, { ...FIGURE, what: 'a delay', unit: 's', target: undefined! }],
+    },
+  },
 }
 
 describe('bench', () => {
@@ -70,9 +84,8 @@ describe('bench', () => {
 
   it('writes targets first, then each bench whole, as tables of Markdown', () => {
     const page = measuredPart(REPORT)
-    expect(page).contain(
-      '2026-11-26, commit abc: a CPU, 2 cores, 24 GiB; Node v24; seed 1, 3 runs.',
-    )
+    expect(page).contain('2026-11-26, commit abc: a CPU, 2 cores, 24 GiB; Node v24; seed 1.')
+    expect(page).contain('### windowing\n\nRuns: 3, of 0.5 of the work.\n')
     expect(page.match(/^\| windowing \| 16 M \| 6 % \|/gm)).length(2)
     expect(page.indexOf('| target |')).below(page.indexOf('### windowing'))
   })
@@ -85,7 +98,7 @@ describe('bench', () => {
       execFileSync(process.execPath, [...argv, '--json', file], { cwd: ROOT, stdio: 'pipe' })
       const report = JSON.parse(readFileSync(file, 'utf8')) as Report
       expect(Object.keys(report.benches)).deep.equal(SERVERLESS)
-      for (const figure of Object.values(report.benches).flat()) {
+      for (const figure of figuresOf(report)) {
         const isSlope = figure.unit === 'slope'
         expect(median(figure.values), figure.what).greaterThan(isSlope ? -10 : 0)
         expect(median(figure.peer?.values ?? [1]), figure.what).greaterThan(0)

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type Bar, barChart } from './chart.ts'
 import { type Figure, isReached, median, ratio } from './figure.ts'
-import { number, type Report, tableCells, targetRows } from './report.ts'
+import { figuresOf, number, type Report, tableCells, targetRows } from './report.ts'
 
 const DOCS = new URL('../../docs/', import.meta.url)
 const PAGE = new URL('performance.md', DOCS)
@@ -23,15 +23,15 @@ export function writePage(report: Report): void {
 
 /** Markdown: what was measured where, the targets, then each bench whole. */
 export function measuredPart(report: Report): string {
-  const { at, commit, node, cpu, cores, memoryGib, runs, share, seed } = report
-  const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}, ${runs} runs`
+  const { at, commit, node, cpu, cores, memoryGib, seed } = report
+  const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}`
   const images = Object.keys(charts(report)).map((name) => `![${name}](performance/${name}.svg)`)
-  const how = share === 1 ? '' : `, ${share} of the work`
-  const benches = Object.entries(report.benches).map(
-    ([name, figures]) => `### ${name}\n\n${markdown(tableCells(name, figures))}`,
-  )
+  const benches = Object.entries(report.benches).map(([name, { runs, share, figures }]) => {
+    const how = `Runs: ${runs}${share === 1 ? '' : `, of ${share} of the work`}.`
+    return `### ${name}\n\n${how}\n\n${markdown(tableCells(name, figures))}`
+  })
   return `
-${at.slice(0, 10)}, commit ${commit}: ${where}${how}.
+${at.slice(0, 10)}, commit ${commit}: ${where}.
 Medians; ± is half of the way from the lowest to the highest run.
 
 ${images.join('\n\n')}
@@ -46,7 +46,7 @@ ${benches.join('\n\n')}
 
 /** SVG by name, of what was measured. */
 export function charts(report: Report): Readonly<Record<string, string>> {
-  const figures = Object.values(report.benches).flat()
+  const figures = figuresOf(report)
   const ratios = figures.filter(({ target }) => target?.of === 'ratio').map(ratioBar)
   const delays = figures.filter(({ unit }) => unit === 's').map(delayBar)
   return {

@@ -13,10 +13,20 @@ export interface Machine {
 }
 
 export interface Report extends Machine {
+  readonly seed: number
+  readonly benches: Record<string, Measured>
+}
+
+/** What one bench has found, in so many runs of such a share of its work. */
+export interface Measured {
   readonly runs: number
   readonly share: number
-  readonly seed: number
-  readonly benches: Record<string, readonly Figure[]>
+  readonly figures: readonly Figure[]
+}
+
+/** The figures of all benches. */
+export function figuresOf({ benches }: Report): readonly Figure[] {
+  return Object.values(benches).flatMap(({ figures }) => figures)
 }
 
 /** This machine, and which commit is measured on it. */
@@ -38,11 +48,10 @@ export function tableCells(name: string, figures: readonly Figure[]): string[][]
 }
 
 /** The figures of all benches that have a target. */
-export function targetRows({ benches }: Report): string[][] {
-  const figures = Object.values(benches).flat()
+export function targetRows(report: Report): string[][] {
   return tableCells(
     'target',
-    figures.filter(({ target }) => target),
+    figuresOf(report).filter(({ target }) => target),
   )
 }
 
