@@ -31,8 +31,8 @@ export interface Codec {
   /** The bytes of a record of ours; a value that does not fit its schema is a bug and throws. */
   encode(topic: string, value: object): Uint8Array
   decoder(topic: string): Decoder
-  /** How to read these bytes of a topic, by their schema id; the reason when they cannot be. */
-  readerOf(topic: string, bytes: Uint8Array | null): WriterReader | DeadLetterReason
+  /** Finds how to read bytes of the topic, by their schema id; or the reason why they cannot be. */
+  readersOf(topic: string): (bytes: Uint8Array | null) => WriterReader | DeadLetterReason
   /** Looks unknown schema ids up, so that decoding itself is synchronous. Throws when it cannot. */
   prepare(topic: string, values: readonly (Uint8Array | null)[]): Promise<void>
 }
@@ -73,12 +73,15 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
     readers.set(name, new Map([[ids.get(name)!, createReader(own, own, schemas[schema]!)]]))
   }
 
-  function readerOf(topic: string, bytes: Uint8Array | null): WriterReader | DeadLetterReason {
-    if (bytes === null) return 'empty'
-    if (bytes === NOT_UNPACKED) return 'batch_too_large'
-    if (bytes.length < HEADER_BYTES || bytes[0] !== 0) return 'bad_magic'
-    if (bytes.length > VALUE_BYTES_MAX) return 'too_large'
-    return readers.get(topic)!.get(schemaId(bytes)) ?? 'unknown_schema'
+  function readersOf(topic: string): (bytes: Uint8Array | null) => WriterReader | DeadLetterReason {
+    const known = readers.get(topic)!
+    return (bytes) => {
+      if (bytes === null) return 'empty'
+      if (bytes === NOT_UNPACKED) return 'batch_too_large'
+      if (bytes.length < HEADER_BYTES || bytes[0] !== 0) return 'bad_magic'
+      if (bytes.length > VALUE_BYTES_MAX) return 'too_large'
+      return known.get(schemaId(bytes)) ?? 'unknown_schema'
+    }
   }
 
   function remember(id: number): void {
@@ -99,10 +102,13 @@ export async function createCodec(registry: Registry, nowMs: () => number): Prom
 
   return {
     encode: (topic, value) => encoders.get(topic)!(value),
-    readerOf,
-    decoder: (topic) => (bytes) => {
-      const reader = readerOf(topic, bytes)
-      return typeof reader === 'string' ? bad(reader) : reader.read(bytes!)
+    readersOf,
+    decoder(topic) {
+      const readerOf = readersOf(topic)
+      return (bytes) => {
+        const reader = readerOf(bytes)
+        return typeof reader === 'string' ? bad(reader) : reader.read(bytes!)
+      }
     },
     async prepare(topic, values) {
       const known = readers.get(topic)!

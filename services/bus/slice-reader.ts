@@ -29,8 +29,9 @@ const allSeries = createByteTable('series', readSeries)
  * layout  source_topic source_partition from to | series? | slices[] | closing?
  */
 export function createSliceDecoder(codec: Codec): Decoder {
+  const readerOf = codec.readersOf(WINDOW_SLICES)
   return (bytes) => {
-    const writer = codec.readerOf(WINDOW_SLICES, bytes)
+    const writer = readerOf(bytes)
     if (typeof writer === 'string') return bad(writer)
     if (writer.same) return readSliceRecord(bytes!)
     const { value, bad: reason } = writer.read(bytes!)

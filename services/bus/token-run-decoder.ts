@@ -13,6 +13,7 @@ import { LABEL_BYTES_MAX, LABELS, readRun, type UncheckedRun } from './token-run
  * wrote, or that are not plain, take the way through avsc.
  */
 export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: number): Decoder {
+  const readerOf = codec.readersOf(topic)
   const run: UncheckedRun = {
     labels: LABELS.empty,
     startedAtUs: 0,
@@ -28,7 +29,7 @@ export function createTokenRunDecoder(codec: Codec, topic: string, futureMs: num
   }
   const result: { value: unknown; bad: DeadLetterReason | null } = { value: run, bad: null }
   return (bytes, appendMs) => {
-    const writer = codec.readerOf(topic, bytes)
+    const writer = readerOf(bytes)
     if (typeof writer === 'string') result.bad = writer
     else if (writer.same && readRun(bytes!, run)) result.bad = null
     else {

@@ -63,7 +63,10 @@ export function readRun(bytes: Uint8Array, run: UncheckedRun): boolean {
   if (bytes.length > bytesMax) return false
   record.set(bytes)
   if (wasm.read(HEADER_BYTES, bytes.length) === 0) return false
-  const [from, to, chunks, counted] = [ints[1]!, ints[2]!, ints[4]!, ints[5]!]
+  const from = ints[1]!
+  const to = ints[2]!
+  const chunks = ints[4]!
+  const counted = ints[5]!
   if (to - from > LABEL_BYTES_MAX || (counted !== 0 && counted !== chunks)) return false
   run.labels = labels.lookUp(bytes, from, to)
   run.startedAtUs = doubles[0]!

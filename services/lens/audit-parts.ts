@@ -28,8 +28,9 @@ export async function decodeBatch(
   await codec.prepare(topic, valuesOf(records))
   // The codec refuses large values, and a dead letter may be one: it is asked by the header.
   const asked = topic === DEAD_LETTERS ? HEADER_BYTES : undefined
+  const readerOf = codec.readersOf(topic)
   return records.map(({ offset, appendMs, value: bytes }) => {
-    const reader = codec.readerOf(topic, bytes?.subarray(0, asked) ?? null)
+    const reader = readerOf(bytes?.subarray(0, asked) ?? null)
     const result = typeof reader === 'string' ? null : reader.read(bytes!)
     return { offset, appendMs, value: result && !result.bad ? result.value : null, bytes }
   })

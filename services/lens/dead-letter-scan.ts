@@ -56,7 +56,7 @@ async function spansOf(bus: Bus): Promise<Span[]> {
 
 /** The codec refuses values over 1 MiB and a dead letter may be larger: it sees the header. */
 function readLetter(codec: Codec, { value, appendMs }: LogRecord): FoundLetter | null {
-  const reader = codec.readerOf(DEAD_LETTERS, value?.subarray(0, HEADER_BYTES) ?? null)
+  const reader = codec.readersOf(DEAD_LETTERS)(value?.subarray(0, HEADER_BYTES) ?? null)
   if (typeof reader === 'string') return null
   const result = reader.read(value!)
   return result.bad ? null : { ...(result.value as DeadLetter), writtenMs: appendMs }

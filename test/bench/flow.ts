@@ -60,23 +60,17 @@ export function flow(
   seen: (slices: readonly Uint8Array[]) => void = () => {},
 ) {
   const decoder = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
-  const slicesDecoder = createSliceDecoder(codec)
   const parts = {
     counts: NO_COUNTS,
     shared: createFoldShared(DEFAULT_GROUPINGS),
     encode: (record: EncodedWindowSlice) => codec.encode(WINDOW_SLICES, record),
   }
-  const topics = [TOKEN_EVENTS, WINDOW_SLICES, AGGREGATES, AGGREGATES_LIVE]
   const all = Array.from({ length: partitions }, (_, partition) => partition)
-  const assigned = (topic: string, partition: number) => ({
-    ...{ topic, partition, committed: null, firstOffset: 0, changelog: [] },
-    partitions: Object.fromEntries(topics.map((name) => [name, partitions])),
-  })
-  const windowing = all.map((p) => createWindowing(assigned(TOKEN_EVENTS, p), WINDOWING, parts))
-  const statistics = all.map((p) =>
-    createStatistics(assigned(WINDOW_SLICES, p), STATISTICS, { ...NO_COUNTS, mergeSlices }),
+  const windowing = all.map((p) =>
+    createWindowing(assigned(TOKEN_EVENTS, p, partitions), WINDOWING, parts),
   )
-  const [sent, merged] = [all.map(() => 0), all.map(() => 0)]
+  const merging = createMerging(codec, partitions)
+  const sent = all.map(() => 0)
   let results = 0
 
   function fold(second: Log[number]): Uint8Array[][] {
@@ -93,16 +87,41 @@ export function flow(
   for (const second of log) {
     fold(second).forEach((values, q) => {
       seen(values)
-      const first = merged[q]!
-      merged[q]! += values.length
-      const records = values.map((value, i) => ({
-        ...{ offset: first + i, appendMs: 0 },
-        ...slicesDecoder(value, 0),
-      }))
-      results += taken(statistics[q]!.onBatch({ topic: WINDOW_SLICES, partition: q, records }))
+      results += merging.take(values, q)
     })
   }
-  return { results, windowing, statistics }
+  return { results, windowing, merging }
+}
+
+/** Statistics of all partitions. */
+export function createMerging(codec: Codec, partitions: number) {
+  const decode = createSliceDecoder(codec)
+  const parts = { ...NO_COUNTS, mergeSlices }
+  const statistics = Array.from({ length: partitions }, (_, q) =>
+    createStatistics(assigned(WINDOW_SLICES, q, partitions), STATISTICS, parts),
+  )
+  const merged = statistics.map(() => 0)
+  return {
+    statistics,
+    /** Takes slices of a partition; how many results came of them. */
+    take(slices: readonly Uint8Array[], q: number): number {
+      const first = merged[q]!
+      merged[q]! += slices.length
+      const records = slices.map((value, i) => ({
+        ...{ offset: first + i, appendMs: 0 },
+        ...decode(value, 0),
+      }))
+      return taken(statistics[q]!.onBatch({ topic: WINDOW_SLICES, partition: q, records }))
+    },
+  }
+}
+
+function assigned(topic: string, partition: number, partitions: number) {
+  const topics = [TOKEN_EVENTS, WINDOW_SLICES, AGGREGATES, AGGREGATES_LIVE]
+  return {
+    ...{ topic, partition, committed: null, firstOffset: 0, changelog: [] },
+    partitions: Object.fromEntries(topics.map((name) => [name, partitions])),
+  }
 }
 
 function* decoded(records: readonly Sent[], first: number, decoder: Decoder) {

@@ -1,6 +1,7 @@
+import type { Codec } from '../../services/bus/codec.ts'
 import { PACK } from '../../services/bus/record-batch-writer.ts'
 import type { Bench, Figure } from './figure.ts'
-import { flow, trafficOf } from './flow.ts'
+import { createMerging, flow, trafficOf } from './flow.ts'
 import { race } from './race.ts'
 
 const PARTITIONS = 4
@@ -38,10 +39,19 @@ export const volume: Bench = {
         ...{ what: `slices, ${of}`, unit: 'records', values: [slices.flat().length] },
         peer: { name: 'raw records', values: [records] },
       }
+      const merged = await race({ ours: () => mergedBy(codec, slices) }, { runs, atLeastMs: 100 })
+      yield { what: `slices merged, ${of}`, unit: 'records/s', values: merged.ours }
       yield* packed(`raw records, ${of}`, raw, chunks, runs)
       yield* packed(`slices, ${of}`, slices, chunks, runs)
     }
   },
+}
+
+/** How many records statistics has merged, live results left out. */
+function mergedBy(codec: Codec, slices: readonly (readonly Uint8Array[])[]): number {
+  const merging = createMerging(codec, PARTITIONS)
+  for (const [i, values] of slices.entries()) merging.take(values, i % PARTITIONS)
+  return slices.flat().length
 }
 
 /** Batches, as they are sent, by zstd beside lz4: what is left of them, and how fast. */

@@ -149,13 +149,13 @@ describe('bus/token-run.wasm', () => {
     const tenant = 'a'.repeat(400)
     const bytes = codec.encode(TOKEN_EVENTS, tokenEvents({ tenant }))
     const labels = Buffer.from(bytes).indexOf('vllm') - 1
-    const first = labels + 8 * Math.ceil((Buffer.from(bytes).indexOf('aaaa') - labels) / 8)
+    const first = labels + 16 * Math.ceil((Buffer.from(bytes).indexOf('aaaa') - labels) / 16)
     const plain = Array.from({ length: 600 }, (_, n) => {
       const one = Uint8Array.from(bytes)
       for (let bit = 0; bit < 10; bit++) {
         if ((n >> bit) % 2 === 0) continue
-        // What the highest bit of one word does to the hash, bits 63 and 31 of the next undo.
-        for (const at of [7, 8 + 3, 8 + 7]) one[first + 16 * bit + at]! ^= 0x80
+        // What the highest bit of a word does to the hash, bits 63 and 31 of the next but one undo.
+        for (const at of [7, 16 + 3, 16 + 7]) one[first + 32 * bit + at]! ^= 0x80
       }
       expect(decode(one, LATE_MS).bad).equal(null)
       return isPlain(one)
