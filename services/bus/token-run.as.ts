@@ -40,6 +40,7 @@ export const INTS: i32 = 0x20000
 export const DOUBLES: i32 = 0x20100
 
 const NULL: f64 = NaN
+
 /** Reads the record that begins at `start` of `size` bytes; false when it is not plain. */
 export function read(start: i32, size: i32): bool {
   open(RECORD + start, size - start)
