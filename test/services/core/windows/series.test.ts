@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import {
+  createSeriesIndex,
   DEFAULT_GROUPINGS,
   finestGrouping,
   hasGrouping,
@@ -8,8 +9,9 @@ import {
   otherSeries,
   requestSeries,
   seriesOf,
+  seriesOfSample,
 } from '../../../../services/core/windows/series.ts'
-import { tokenEvents } from '../../../records.ts'
+import { resourceSample, tokenEvents } from '../../../records.ts'
 
 const request = tokenEvents({ attributes: { team: 'search' } })
 const anyLabels = fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), {
@@ -113,5 +115,30 @@ describe('core/windows/series: groupings', () => {
     expect(hasGrouping({ model: 'm', region: 'r' }, ['region', 'model'])).to.equal(true)
     expect(hasGrouping({ model: 'm', region: 'r' }, ['region', 'tenant'])).to.equal(false)
     expect(hasGrouping({ model: 'm' }, ['toString'])).to.equal(false)
+  })
+
+  it('joins a sample to a grouping of whose dimensions it carries all', () => {
+    const sample = resourceSample({ model: 'm', region: '', attributes: { team: 'a', model: 'x' } })
+    const labelsIn = (grouping: readonly string[]) => seriesOfSample(sample, grouping)?.labels
+    expect(labelsIn(['model', 'team'])).to.deep.equal({ model: 'm', team: 'a' })
+    expect(labelsIn([])).to.deep.equal({})
+    expect(labelsIn(['model', 'region'])).to.equal(undefined)
+    expect(labelsIn(['model', 'tenant'])).to.equal(undefined)
+  })
+
+  it('finds the series of labels in each grouping, made once for each object', () => {
+    const find = createSeriesIndex([['model'], ['tenant'], []])
+    const found = find(request)
+    expect(found.byGrouping.map(({ labels }) => labels)).to.deep.equal([
+      { model: request.model },
+      { tenant: request.tenant },
+      {},
+    ])
+    expect(found.finest.labels).to.deep.equal({ model: request.model, tenant: request.tenant })
+    expect(find(request)).to.equal(found)
+    const [copy, other] = [{ ...request }, { ...request, provider: 'other' }].map(find)
+    expect(copy).to.deep.equal(found)
+    expect(other!.text).not.to.equal(found.text)
+    expect(other!.finest).to.deep.equal(found.finest)
   })
 })
