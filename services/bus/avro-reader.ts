@@ -149,7 +149,8 @@ export function stringEntries(reader: AvroReader): [string, string][] {
   return all
 }
 
-function bufferOf(bytes: Uint8Array): Buffer {
+/** The same bytes as a Buffer. */
+export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 

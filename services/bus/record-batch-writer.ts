@@ -134,7 +134,8 @@ function writeVarint(into: Buffer, from: number, value: number): number {
   return at
 }
 
-function varintSize(value: number): number {
+/** The bytes of a zigzag varint. */
+export function varintSize(value: number): number {
   let rest = value < 0 ? -2 * value - 1 : 2 * value
   let size = 1
   while (rest >= 128) {

@@ -5,6 +5,7 @@ import type { Labels } from '../core/measure/labels.ts'
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { eventTimeUs } from '../core/windows/fold.ts'
 import type { Codec, Decoder } from './codec.ts'
+import { varintSize } from './record-batch-writer.ts'
 import { LABEL_BYTES_MAX, LABELS, readRun, type UncheckedRun } from './token-run-reader.ts'
 
 /**
@@ -74,13 +75,9 @@ function fillRun(run: UncheckedRun, record: TokenEvents): DeadLetterReason | nul
 function labelBytes({ model, endpoint, region, tenant, provider, attributes }: Labels): number {
   const texts = [provider, model, endpoint, region, tenant, ...Object.entries(attributes).flat()]
   const sizes = texts.map((text) => Buffer.byteLength(text))
-  const bytes = sizes.reduce((sum, size) => sum + size + varintBytes(size), 0)
+  const bytes = sizes.reduce((sum, size) => sum + size + varintSize(size), 0)
   const count = Object.keys(attributes).length
-  return bytes + (count > 0 ? varintBytes(count) : 0) + 1
-}
-
-function varintBytes(count: number): number {
-  return Math.ceil((32 - Math.clz32((2 * count) | 1)) / 7)
+  return bytes + (count > 0 ? varintSize(count) : 0) + 1
 }
 
 function labelsOf({ model, endpoint, region, tenant, provider, attributes }: TokenEvents): Labels {

@@ -2,6 +2,7 @@ import type { Status } from '../../schemas/records.ts'
 import { assert } from '../core/errors.ts'
 import type { RunEnd, TokenRun } from '../core/measure/token-run.ts'
 import { instantiate, type WasmConstant } from '../core/wasm.ts'
+import { bufferOf } from './avro-reader.ts'
 import { BYTES_MAX, ENTRIES_MAX } from './byte-table.ts'
 import { HEADER_BYTES } from './codec.ts'
 import { createLabelTable, type LabelTable } from './label-table.ts'
@@ -87,7 +88,7 @@ function endOf(bytes: Uint8Array): RunEnd {
   const hasSecurity = !Number.isNaN(doubles[8]!)
   return {
     status: STATUSES[ints[8]!]!,
-    error_type: from === to ? '' : textOf(bytes.subarray(from, to)),
+    error_type: from === to ? '' : bufferOf(bytes).toString('utf8', from, to),
     duration_us: doubles[3]!,
     ttft_us: orNull(doubles[4]!),
     first_chunk_tokens: ints[11]!,
@@ -103,10 +104,6 @@ function endOf(bytes: Uint8Array): RunEnd {
         }
       : null,
   }
-}
-
-function textOf({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString()
 }
 
 function orNull(value: number): number | null {
