@@ -45,20 +45,32 @@ describe('collector/proxy', () => {
   })
 
   it('stamps chunks when they are read', async () => {
+    const writtenUs: number[] = []
     await start(async (response) => {
       response.writeHead(200, SSE)
       for (const content of ['a', 'b', 'c']) {
         await new Promise((resolve) => setTimeout(resolve, 60))
+        writtenUs.push(performance.now() * 1000)
         response.write(frame(chat({ content })))
       }
       response.end(DONE)
     })
-    await chatCall(bench.proxy.url).reply
+    const seenUs: number[] = []
+    const onData = (bytes: Buffer) => {
+      const frames = bytes.toString().split('"content"').length - 1
+      for (let i = 0; i < frames; i++) seenUs.push(performance.now() * 1000)
+    }
+    await chatCall(bench.proxy.url, { onData }).reply
     const [record] = await bench.ends()
-    expect(record!.gaps_us).to.have.length(3)
-    for (const gap of record!.gaps_us) expect(gap).to.be.within(50_000, 120_000)
-    expect(record!.end.quality).to.deep.equal(['no_usage'])
-    expect(record!.token_source).to.equal('chunk')
+    const { gaps_us, end, token_source } = record!
+    expect(gaps_us).to.have.length(3)
+    // Each was read after it was written, and before the client saw it.
+    for (const i of [1, 2]) {
+      expect(gaps_us[i]).to.be.above(writtenUs[i]! - seenUs[i - 1]! - 1)
+      expect(gaps_us[i]).to.be.below(seenUs[i]! - writtenUs[i - 1]! + 1)
+    }
+    expect(end.quality).to.deep.equal(['no_usage'])
+    expect(token_source).to.equal('chunk')
   })
 
   it('hands the status on before the first token comes', async () => {
