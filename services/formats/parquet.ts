@@ -1,7 +1,8 @@
-import type { Table } from 'apache-arrow'
+import { DataType, type Table } from 'apache-arrow'
 import {
   Compression,
   EnabledStatistics,
+  Encoding,
   Table as WasmTable,
   WriterPropertiesBuilder,
   writeParquet,
@@ -29,9 +30,10 @@ export const WRITER = 'llm-latency-lens version 1 (build parquet-wasm-0.8.0)'
 const ROW_GROUP_ROWS = 128 * 1024
 
 /**
- * The table as a Parquet file: ZSTD, page statistics. The same table and metadata give the same
- * bytes in every process, so that a repeated upload changes nothing. The metadata is one JSON text
- * under one key, since the writer takes the keys out of a hash map, in another order each time.
+ * The table as a Parquet file: ZSTD, page statistics, dictionaries of labels only. The same table
+ * and metadata give the same bytes in every process, so that a repeated upload changes nothing. The
+ * metadata is one JSON text under one key, since the writer takes the keys out of a hash map, in
+ * another order each time.
  */
 export function toParquet(table: Table, metadata: FileMetadata): Uint8Array {
   const { dataset, schemaVersion, topic, partition, from, to } = metadata
@@ -47,12 +49,30 @@ export function toParquet(table: Table, metadata: FileMetadata): Uint8Array {
   // The Node build of parquet-wasm has loaded its module when the import returns. Each call below
   // takes its arguments over, so that nothing is left to free when writeParquet returns or throws.
   const wasmTable = WasmTable.fromIPCStream(toArrowStream(table))
-  const properties = new WriterPropertiesBuilder()
+  const builder = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setStatisticsEnabled(EnabledStatistics.Page)
     .setMaxRowGroupSize(ROW_GROUP_ROWS)
     .setCreatedBy(WRITER)
     .setKeyValueMetadata(new Map([[METADATA_KEY, text]]))
-    .build()
-  return writeParquet(wasmTable, properties)
+  return writeParquet(wasmTable, withEncodings(builder, table).build())
+}
+
+/** The builder takes itself over with each call. */
+function withEncodings(builder: WriterPropertiesBuilder, { schema }: Table) {
+  return schema.fields.reduce((all, { name, type }) => {
+    const encoding = encodingOf(type)
+    if (encoding === null) return all
+    return all.setColumnDictionaryEnabled(name, false).setColumnEncoding(name, encoding)
+  }, builder)
+}
+
+/**
+ * Of a column whose values are nearly all different, for which a dictionary only costs: times and
+ * offsets lie close together, durations are small.
+ */
+function encodingOf(type: DataType): Encoding | null {
+  const isWide = DataType.isInt(type) && type.bitWidth === 64
+  if (isWide || DataType.isTimestamp(type)) return Encoding.DELTA_BINARY_PACKED
+  return DataType.isUtf8(type) || DataType.isFloat(type) ? Encoding.PLAIN : null
 }

@@ -72,6 +72,19 @@ describe('formats/parquet', function () {
     expect(await count('ttft_us IS NULL')).to.equal('129')
   })
 
+  it('has dictionaries of labels, and differences of numbers that are all different', async () => {
+    const encodings = await askDuckDb(`
+      SELECT path_in_schema, encodings FROM parquet_metadata('${path}')
+      WHERE path_in_schema IN ('request_id', 'model', 'started_at', 'ttft_us', 'cost_usd')`)
+    expect(encodings).to.deep.equal([
+      ['request_id', 'PLAIN, RLE'],
+      ['model', 'PLAIN, RLE, RLE_DICTIONARY'],
+      ['started_at', 'RLE, DELTA_BINARY_PACKED'],
+      ['ttft_us', 'RLE, DELTA_BINARY_PACKED'],
+      ['cost_usd', 'PLAIN, RLE'],
+    ])
+  })
+
   it('has a page index', async () => {
     const script = `
 import json, sys, pyarrow.parquet as pq
