@@ -6,7 +6,7 @@ import { LensError } from '../core/errors.ts'
 export interface Registry {
   /** The id under which the topic's schema is registered, registering it when it is new. */
   idOf(topic: string, schema: string): Promise<number>
-  /** The schema of an id, or null when the registry does not have it. */
+  /** The schema of an id as it was registered, of whatever kind; null when there is none. */
   schemaOf(id: number): Promise<string | null>
 }
 
@@ -18,6 +18,12 @@ export function createFileRegistry(schemas: Readonly<Record<string, string>>): R
     schemaOf: async (id) => schemas[files[id - 1] ?? ''] ?? null,
   }
 }
+
+/** What a registry says of an id that it does not have: any other 404 is of somebody between. */
+const NOT_FOUND = 40403
+
+/** One silent registry must not hold a partition for longer than a session. */
+const ANSWER_MAX_MS = 5_000
 
 /** A Confluent-compatible registry; subjects are `topic-value`, compatibility is BACKWARD. */
 export function createConfluentRegistry(url: string): Registry {
@@ -31,17 +37,25 @@ export function createConfluentRegistry(url: string): Registry {
         throw unavailable(`could not register the schema of ${subject} at ${url}`, cause)
       }
     },
+    // The client would also compile it, and fail in the same way for what it cannot compile.
     async schemaOf(id) {
-      try {
-        const schema = (await client.getSchema(id)) as { schema?(options: object): unknown }
-        // Only Avro schemas have this method; a JSON or Protobuf one cannot be read here.
-        return schema.schema ? JSON.stringify(schema.schema({ exportAttrs: true })) : null
-      } catch (cause) {
-        if ((cause as { status?: number }).status === 404) return null
-        throw unavailable(`could not fetch schema ${id} from ${url}`, cause)
-      }
+      const what = `could not fetch schema ${id} from ${url}`
+      const answer = await fetch(`${url.replace(/\/$/, '')}/schemas/ids/${id}`, {
+        signal: AbortSignal.timeout(ANSWER_MAX_MS),
+      }).catch((cause) => {
+        throw unavailable(what, cause)
+      })
+      const body = (await answer.json().catch(() => null)) as Answer | null
+      if (answer.status === 404 && body?.error_code === NOT_FOUND) return null
+      if (answer.ok && typeof body?.schema === 'string') return body.schema
+      throw unavailable(what, new Error(`it answers ${answer.status} ${JSON.stringify(body)}`))
     },
   }
+}
+
+interface Answer {
+  readonly error_code?: number
+  readonly schema?: string
 }
 
 function unavailable(what: string, cause: unknown): LensError {
