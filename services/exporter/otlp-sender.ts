@@ -11,8 +11,9 @@ export interface OtlpSender {
    * Resolves when the endpoint has taken the request, or refused it for good, which is counted: a
    * request that is wrong once is wrong for ever, and must not stop the ones after it. Rejects
    * with LensError otlp_unavailable: retryable when the endpoint cannot be reached or is busy, not
-   * when it refuses whoever we are or whatever we send. It repeats for a few seconds only, since
-   * the caller has a group membership to keep up between its own repeats.
+   * when it refuses whoever we are or whatever we send, unless it has taken something before: then
+   * it is in trouble. It repeats for a few seconds only, since the caller has a group membership
+   * to keep up between its own repeats.
    */
   send(body: Uint8Array, points: number): Promise<void>
   readonly stats: Readonly<OtlpSenderStats>
@@ -96,8 +97,8 @@ export function createOtlpSender(
       const answer = await attempts(settings.isGzip ? await gzipped(body) : body)
       const isAccepted = answer.status >= 200 && answer.status < 300
       if (!isAccepted && !REQUEST_IS_WRONG.has(answer.status)) {
-        const why = `refuses us: ${said(answer)}; see endpoint and headers`
-        throw new LensError('otlp_unavailable', `${settings.url} ${why}`)
+        const text = `${settings.url} refuses us: ${said(answer)}; see endpoint and headers`
+        throw new LensError('otlp_unavailable', text, { retryable: stats.pointsAccepted > 0 })
       }
       const { rejected, message } = isAccepted
         ? partialSuccess(answer.body)

@@ -25,6 +25,8 @@ export function createS3Store({ bucket, prefix, env }: S3StoreOptions): ObjectSt
   const client = new S3Client(clientConfig(env))
   const before = prefix === '' ? '' : `${prefix}/`
   const describe = `s3://${bucket}/${prefix}`
+  // A store that has taken something is set up: what it refuses after that is trouble, and may pass.
+  let hasTaken = false
   return {
     describe,
     async put(path, bytes) {
@@ -38,8 +40,9 @@ export function createS3Store({ bucket, prefix, env }: S3StoreOptions): ObjectSt
       })
       try {
         await client.send(command)
+        hasTaken = true
       } catch (error) {
-        throw storeError(`s3://${bucket}/${before}${path}`, error)
+        throw storeError(`s3://${bucket}/${before}${path}`, error, hasTaken)
       }
     },
   }
@@ -84,7 +87,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   PermanentRedirect: 'the bucket is in another region; set AWS_REGION',
 }
 
-function storeError(target: string, error: unknown): LensError {
+function storeError(target: string, error: unknown, hasTaken: boolean): LensError {
   const { name = '', message = '', code, $metadata } = error as ServiceFault
   const status = $metadata?.httpStatusCode
   const why = ADVICE[name] ?? (/region is missing/i.test(message) ? 'set AWS_REGION' : '')
@@ -93,5 +96,6 @@ function storeError(target: string, error: unknown): LensError {
   // No answer at all, or one that says "later"; of the others, a repeat gets the same again.
   const isNetwork = status === undefined && name !== 'CredentialsProviderError' && why === ''
   const isBusy = status === 408 || status === 429 || (status !== undefined && status >= 500)
-  return new LensError('store_unavailable', text, { retryable: isNetwork || isBusy, cause: error })
+  const retryable = isNetwork || isBusy || hasTaken
+  return new LensError('store_unavailable', text, { retryable, cause: error })
 }

@@ -156,6 +156,18 @@ describe('exporter/otlp-sender', function () {
     }
   })
 
+  it('asks an endpoint again that refuses us after it has taken something', async () => {
+    const sender = await senderOn([OK, { status: 403 }, { status: 404 }, OK])
+    await sender.send(BODY, 7)
+    for (const status of [403, 404]) {
+      const error = await failureOf(sender)
+      expect(error.retryable, String(status)).to.equal(true)
+      expect(error.message).to.contain(`refuses us: status ${status}`)
+    }
+    await sender.send(BODY, 2)
+    expect(sender.stats).to.deep.include({ pointsAccepted: 9, pointsRejected: 0 })
+  })
+
   it('counts what a partial success names, and does not repeat the rest', async () => {
     const sender = await senderOn([partialSuccess(3, 'too old')])
     await sender.send(BODY, 7)

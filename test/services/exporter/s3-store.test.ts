@@ -86,6 +86,17 @@ describe('exporter/s3-store', function () {
     }
   })
 
+  it('asks a server again that refuses us after it has taken something', async () => {
+    const store = await storeOn([OK, fault(403, 'ExpiredToken'), fault(404, 'NoSuchBucket'), OK])
+    await store.put(PATH, Buffer.from('x'))
+    for (const code of ['ExpiredToken', 'NoSuchBucket']) {
+      const error = await store.put(PATH, Buffer.from('x')).catch((fault: unknown) => fault)
+      expect(error).to.deep.include({ code: 'store_unavailable', retryable: true })
+      expect((error as LensError).message).to.contain(code)
+    }
+    await store.put(PATH, Buffer.from('x'))
+  })
+
   it('takes a server that is not there as retryable', async () => {
     const store = await storeOn([OK])
     await server!.stop()
