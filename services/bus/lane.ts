@@ -1,5 +1,5 @@
 import { LensError } from '../core/errors.ts'
-import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
+import type { Commit, Plan, Processor } from '../core/processor.ts'
 import { askAgain, decodeAll, valuesOf } from './batch.ts'
 import { readChangelog } from './changelog.ts'
 import type { BrokerClock } from './clock.ts'
@@ -7,7 +7,7 @@ import type { Decoder } from './codec.ts'
 import { failpoint } from './failpoint.ts'
 import { createOrder } from './in-order.ts'
 import { perform } from './perform.ts'
-import type { Delivery, RecordBatch, Source, TopicPartition } from './port.ts'
+import type { Delivery, OffsetRange, RecordBatch, Source, TopicPartition } from './port.ts'
 import type { BadRecord, Publisher } from './publisher.ts'
 import { type RetrySurroundings, retrying } from './retry.ts'
 import type { StageParts, StageSpec } from './run.ts'
@@ -15,9 +15,11 @@ import type { StageParts, StageSpec } from './run.ts'
 /** One partition of a running stage: its processor, and the order of its work. */
 export interface Lane extends TopicPartition {
   batch(batch: RecordBatch, delivery: Delivery): Promise<void>
-  isDue(): boolean
-  /** `end` was the partition's end when the broker's clock showed at least `brokerMs`. */
-  tick(brokerMs: number, end: number): Promise<void>
+  /** Whether its time has come, and it is not at work on the one before. */
+  isDue(brokerMs: number): boolean
+  tick(ends: TopicEnds): Promise<void>
+  /** Says how old the first record is that is not committed, also while it waits for something. */
+  tellLag(brokerMs: number): void
   committedOffset(): number
   /** Everything before it has been given to the processor. */
   readOffset(): number
@@ -25,6 +27,12 @@ export interface Lane extends TopicPartition {
   drain(): Promise<void>
   /** The partition has a new owner, or this one begins anew: whatever is under way ends. */
   abandon(): void
+}
+
+/** Where a topic ended when the broker's clock showed at least `brokerMs`. */
+export interface TopicEnds {
+  readonly brokerMs: number
+  readonly ranges: readonly OffsetRange[]
 }
 
 export interface LaneParts<Effect> extends StageParts {
@@ -51,18 +59,17 @@ export function createLane<Effect>(
   let processor!: Processor<Effect>
   let position = 0
   let committed = 0
-  let firstUncommittedMs: number | null = null
+  const age = createAge((lagMs) => health.lag(topic, partition, lagMs))
   let wakeMs = Number.POSITIVE_INFINITY
+  let ticking = false
   let gone = false
   let triesUntilMs = Number.POSITIVE_INFINITY
   // Work of one partition never overlaps.
   const inOrder = createOrder(() => gone || parts.isStopped(), onError)
   void inOrder(begin)
 
-  /**
-   * When the partition is no longer ours, its new owner will do the work again. Otherwise too the
-   * lane is over: what the processor gives next would be committed over what has failed.
-   */
+  // A new owner, if there is one, does the work again. The lane is over in any case: what the
+  // processor gives next would be committed over what has failed.
   function onError(error: unknown): void {
     gone = true
     const isLost = (error as LensError).code === 'partition_lost'
@@ -78,14 +85,9 @@ export function createLane<Effect>(
     const isOfAnother = stored !== null && stored.offset > range.end
     if (isOfAnother) log(`${spec.name}: ${topic}-${partition} was made anew: from its start`)
     const last = isOfAnother ? null : stored
-    const assignment: Assignment = {
-      topic,
-      partition,
-      committed: last,
-      firstOffset: range.first,
-      changelog: spec.changelog ? await readChangelog(spec.changelog, partition, parts, how) : [],
-      partitions: parts.partitions,
-    }
+    const place = { topic, partition, committed: last, firstOffset: range.first }
+    const kept = spec.changelog && (await readChangelog(spec.changelog, partition, parts, how))
+    const assignment = { ...place, changelog: kept || [], partitions: parts.partitions }
     if (gone) return
     processor = spec.create(assignment)
     const start = processor.startOffset ?? range.first
@@ -109,10 +111,10 @@ export function createLane<Effect>(
       position = Math.max(position, batch.end)
       return
     }
+    brokerClock.observe(newest.appendMs)
+    age.took(records[0]!.appendMs)
     await retrying(() => codec.prepare(topic, valuesOf(records)), how)
     if (delivery.isStale()) return
-    brokerClock.observe(newest.appendMs)
-    firstUncommittedMs ??= records[0]!.appendMs
     const bad: BadRecord[] = []
     health.recordsIn(topic, records.length)
     const decoded = decodeAll({ ...batch, records }, decode, bad)
@@ -146,7 +148,7 @@ export function createLane<Effect>(
 
   async function commit(to: Commit, how: RetrySurroundings): Promise<void> {
     await retrying(() => commitOnce(() => source.commit(topic, partition, to), gone), how)
-    if (to.offset > committed) firstUncommittedMs = null
+    if (to.offset > committed) age.committed()
     committed = to.offset
   }
 
@@ -154,15 +156,18 @@ export function createLane<Effect>(
     topic,
     partition,
     batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
-    isDue: () => wakeMs <= brokerClock.nowMs(),
+    isDue: (brokerMs) => !ticking && wakeMs <= brokerMs,
     committedOffset: () => committed,
     readOffset: () => position,
-    tick: (brokerMs, end) =>
-      inOrder(async () => {
-        const lagMs = firstUncommittedMs === null ? 0 : brokerMs - firstUncommittedMs
-        health.lag(topic, partition, Math.max(0, lagMs))
-        await work(processor.onTick({ brokerMs, caughtUp: position >= end }), surroundings())
-      }),
+    async tick({ brokerMs, ranges }) {
+      ticking = true
+      await inOrder(() => {
+        const caughtUp = position >= (ranges[partition]?.end ?? 0)
+        return work(processor.onTick({ brokerMs, caughtUp }), surroundings())
+      })
+      ticking = false
+    },
+    tellLag: age.tell,
     async drain() {
       triesUntilMs = clock.monotonicMs() + DRAIN_MAX_MS
       await inOrder(() => work(processor.onDrain(), surroundings()))
@@ -171,6 +176,20 @@ export function createLane<Effect>(
     abandon() {
       gone = true
     },
+  }
+}
+
+/** How old the first record is that has been taken and not committed. */
+function createAge(told: (ageMs: number) => void) {
+  let firstMs: number | null = null
+  return {
+    took(appendMs: number) {
+      firstMs ??= appendMs
+    },
+    committed() {
+      firstMs = null
+    },
+    tell: (brokerMs: number) => told(firstMs === null ? 0 : Math.max(0, brokerMs - firstMs)),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Assignment, Processor } from '../core/processor.ts'
 import { type BrokerClock, type Clock, createBrokerClock } from './clock.ts'
 import type { Codec, Decoder } from './codec.ts'
 import type { StageHealth } from './health.ts'
-import { createLane, type Lane, type LaneParts } from './lane.ts'
+import { createLane, type Lane, type LaneParts, type TopicEnds } from './lane.ts'
 import type { Bus, OffsetRange, RecordBatch, TopicPartition } from './port.ts'
 import { createPublisher } from './publisher.ts'
 
@@ -36,7 +36,10 @@ export interface StageParts {
 
 /** A running stage. */
 export interface Stage {
-  /** Lets time pass for every partition; a process calls it some times a second. */
+  /**
+   * Lets time pass for every partition that is not at work on the time before; a process calls it
+   * some times a second, whether or not the last call has ended.
+   */
   tick(): Promise<void>
   /** Every record that was in the source topics when it was called has been committed. */
   isCaughtUp(): Promise<boolean>
@@ -61,6 +64,7 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
   let lanes = new Map<string, Lane>()
   let stopping = false
+  let asking = false
   let failure: unknown = null
   let halted = false
   const said = new Set<string>()
@@ -112,9 +116,19 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   return {
     async tick() {
       if (stopping || halted) return
-      const due = [...lanes.values()].filter((lane) => lane.isDue())
-      if (due.length === 0) return
-      await tickLanes(due, bus, brokerClock).then(() => tell(null), tell)
+      const nowMs = brokerClock.nowMs()
+      for (const lane of lanes.values()) lane.tellLag(nowMs)
+      const due = [...lanes.values()].filter((lane) => lane.isDue(nowMs))
+      if (asking || due.length === 0) return
+      asking = true
+      const ends = await endsOf(due, bus, brokerClock)
+        .finally(() => {
+          asking = false
+        })
+        .catch((trouble) => void (stopping || tell(trouble)))
+      if (!ends) return
+      tell(null)
+      await Promise.all(due.map((lane) => lane.tick(ends.get(lane.topic)!)))
     },
     isCaughtUp: () => areAtEnd((lane) => lane.committedOffset()),
     hasReadAll: () => areAtEnd((lane) => lane.readOffset()),
@@ -134,17 +148,16 @@ function laneKey({ topic, partition }: TopicPartition): string {
 }
 
 /** One look at each topic's ends serves all its lanes. */
-async function tickLanes(
+async function endsOf(
   lanes: readonly Lane[],
   bus: Bus,
   brokerClock: BrokerClock,
-): Promise<void> {
-  const topics = new Set(lanes.map((lane) => lane.topic))
-  for (const topic of topics) {
+): Promise<ReadonlyMap<string, TopicEnds>> {
+  const ends = new Map<string, TopicEnds>()
+  for (const topic of new Set(lanes.map((lane) => lane.topic))) {
     // Taken before the question is sent: what the answer does not hold yet is appended later.
     const brokerMs = brokerClock.nowMs()
-    const ranges = await bus.offsets(topic)
-    const own = lanes.filter((lane) => lane.topic === topic)
-    await Promise.all(own.map((lane) => lane.tick(brokerMs, ranges[lane.partition]?.end ?? 0)))
+    ends.set(topic, { brokerMs, ranges: await bus.offsets(topic) })
   }
+  return ends
 }

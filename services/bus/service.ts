@@ -35,18 +35,12 @@ export async function startStage<Effect>(
   onFailure: (error: unknown) => void,
 ): Promise<Stage> {
   const stage = await runStage(spec, { bus, codec, clock, log, health, onFailure })
-  let ticking: Promise<void> | null = null
-  const timer = setInterval(() => {
-    ticking ??= stage.tick().finally(() => {
-      ticking = null
-    })
-  }, TICK_MS)
+  const timer = setInterval(() => void stage.tick(), TICK_MS)
   return {
     ...stage,
-    async stop() {
+    stop() {
       clearInterval(timer)
-      await ticking
-      await stage.stop()
+      return stage.stop()
     },
   }
 }

@@ -101,13 +101,11 @@ export function createProcess(
   const { world, bus, codec, health } = own
   let life = 0
   let running: Stage | null = null
-  let ticking = false
   let failed = false
 
   function start(): void {
     const actor: Actor = { name: `${name}.${++life}`, state: 'running' }
     self.actor = actor
-    ticking = false
     failed = false
     running = null
     world.note(`${actor.name} starts`)
@@ -130,13 +128,7 @@ export function createProcess(
     },
     start,
     tick() {
-      const { actor } = self
-      if (!running || ticking || actor.state !== 'running') return
-      ticking = true
-      const over = () => {
-        if (self.actor === actor) ticking = false
-      }
-      running.tick().then(over, over)
+      if (self.actor.state === 'running') void running?.tick()
     },
     stop() {
       const { actor } = self

@@ -7,6 +7,7 @@ import {
   echoSpec,
   type Fixture,
   INPUT,
+  idle,
   NOTHING,
   output,
 } from './stage-fixture.ts'
@@ -14,11 +15,6 @@ import {
 const AWAY = new LensError('broker_unavailable', 'away', { retryable: true })
 const BROKEN = new LensError('store_unavailable', 'no such bucket')
 const ALWAYS = Number.NEGATIVE_INFINITY
-
-/** Until the work that waits for nothing but other work has been done. */
-async function idle(): Promise<void> {
-  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
-}
 
 describe('bus/lane, when it is over', () => {
   let fixture: Fixture

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
-import type { Plan, Tick } from '../../../services/core/processor.ts'
+import type { Assignment, Plan, Tick } from '../../../services/core/processor.ts'
 import { NOON_MS } from '../../records.ts'
-import { createFixture, echo, echoSpec, type Fixture, NOTHING } from './stage-fixture.ts'
+import { createFixture, echo, echoSpec, type Fixture, idle, NOTHING } from './stage-fixture.ts'
 
 describe('bus/lane, time', () => {
   let fixture: Fixture
@@ -49,5 +49,33 @@ describe('bus/lane, time', () => {
     await fixture.memory.settle()
     await stage.tick()
     expect(ticks.map(({ caughtUp }) => caughtUp)).to.deep.equal([true, false, true])
+  })
+
+  it('passes for one partition while another waits', async () => {
+    fixture = await createFixture(2)
+    const codec = fixture.codec as { prepare: typeof fixture.codec.prepare }
+    const answer = Promise.withResolvers<void>()
+    codec.prepare = () => answer.promise
+    const ticks: number[] = []
+    const create = (assignment: Assignment) => {
+      const onTick = () => {
+        ticks.push(assignment.partition)
+        return { ...NOTHING, wakeMs: Number.NEGATIVE_INFINITY }
+      }
+      return echo(seen, { onTick })(assignment)
+    }
+    const stage = await fixture.start(echoSpec(seen, { create }))
+    await fixture.produce(0, 1)
+    const settled = fixture.memory.settle()
+    const ticking: Promise<void>[] = []
+    for (let i = 0; i < 3; i++) {
+      await idle()
+      ticking.push(stage.tick())
+    }
+    await idle()
+    expect(ticks).to.deep.equal([1, 1, 1])
+    answer.resolve()
+    await Promise.all([settled, ...ticking])
+    expect(ticks, 'one for all the time that it waited').to.deep.equal([1, 1, 1, 0])
   })
 })

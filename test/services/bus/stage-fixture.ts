@@ -185,3 +185,8 @@ export function echoSpec(seen: Seen[], more: Partial<StageSpec<string>> = {}): S
   const create = echo(seen)
   return { name: 'echo', group: GROUP, topics: [INPUT], deadLetters: true, create, ...more }
 }
+
+/** Until the work that waits for nothing but other work has been done. */
+export async function idle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+}
