@@ -76,9 +76,9 @@ export function countsOfSlice(slice: Slice): Counts {
   return COUNTED.map((row) => row.slice(slice))
 }
 
-/** What a result says; null is of a window that was not published. */
-export function countsOfAggregate(aggregate: Aggregate | null): Counts {
-  return aggregate ? COUNTED.map((row) => row.aggregate(aggregate)) : noCounts()
+/** What a result says. */
+export function countsOfAggregate(aggregate: Aggregate): Counts {
+  return COUNTED.map((row) => row.aggregate(aggregate))
 }
 
 function sum(values: readonly number[]): number {

@@ -41,13 +41,13 @@ interface Source extends Covered {
   readonly partition: number
   /** Offsets in [from, end) that are in lens.dead-letters. */
   readonly letters: OffsetSet
-  /** False when not every record belongs to a series of the grouping that was summed. */
-  readonly isSummed: boolean
+  /** Whether every record belongs to a series of the grouping with these dimensions. */
+  readonly joins: (grouping: string) => boolean
 }
 
 /** Before the first record. */
 export function createRawCheck(source: Source, findings: Findings): RawCheck {
-  const { topic, tiles, letters, isSummed } = source
+  const { topic, tiles, letters, joins } = source
   const name = `${topic}-${source.partition}`
   const totals: SourceTotals = {
     ...{ ranges: tiles.length, raw: 0, counted: 0, dead: 0, rawRequests: 0, slicedRequests: 0 },
@@ -67,16 +67,21 @@ export function createRawCheck(source: Source, findings: Findings): RawCheck {
       const text = `${range} counts ${tile.deadLetters} dead letters, lens.dead-letters has ${dead}`
       findings.add('dead_letters', name, text)
     }
-    const differs = COUNTED.filter((_, i) => isSummed && counts[i] !== tile.counts[i])
-    for (const row of differs) {
-      const i = COUNTED.indexOf(row)
-      const text = `${counts[i]} ${row.name} in the raw records, ${tile.counts[i]} in the slices`
-      findings.add('counted', name, `${range}: ${text}`)
-    }
+    const groupings = [...tile.counts.keys()].filter(joins)
+    for (const grouping of groupings) sayDifference(range, grouping, counts, tile)
     totals.counted += raw - dead
     totals.rawRequests += counts[main]!
-    totals.slicedRequests += tile.counts[main]!
+    totals.slicedRequests += tile.counts.get(groupings[0] ?? '')?.[main] ?? 0
     here = emptyTile()
+  }
+
+  function sayDifference(range: string, grouping: string, counts: Counts, tile: Tile): void {
+    const sliced = tile.counts.get(grouping)!
+    for (const [i, row] of COUNTED.entries()) {
+      if (counts[i] === sliced[i]) continue
+      const text = `${counts[i]} ${row.name} in the raw records, ${sliced[i]} in the slices`
+      findings.add('counted', name, `${range}: ${text} of grouping [${grouping}]`)
+    }
   }
 
   function sayStrays(): void {

@@ -16,9 +16,7 @@ interface SourceRow extends Readonly<SourceTotals> {
 /** All that an audit has found. */
 export interface AuditResult {
   /** Whose slices were summed: dimensions by commas, empty for the fleet. */
-  readonly grouping: string
-  /** Whose windows were compared. */
-  readonly series: string
+  readonly groupings: readonly string[]
   readonly sources: readonly SourceRow[]
   readonly windows: readonly WindowTotals[]
   readonly lake: readonly LakeTotals[]
@@ -37,7 +35,7 @@ export function verdict({ findings }: AuditResult): string {
 
 /** The tables, the discrepancies and the verdict, for a person. */
 export function renderAudit(result: AuditResult): string[] {
-  const { grouping, series, sources, windows, lake, findings } = result
+  const { groupings, sources, windows, lake, findings } = result
   const state = (place: string) => (findings.of(place) === 0 ? 'ok' : `${findings.of(place)} wrong`)
   const lines = table(
     ['raw partition', 'offsets', 'ranges', 'raw', 'counted', 'dead', 'requests', 'repeats', ''],
@@ -52,14 +50,16 @@ export function renderAudit(result: AuditResult): string[] {
       return [name, offsets, ranges, raw, counted, dead, requests, repeats, state(name)]
     }),
   )
-  lines.push(`requests (of resource samples: readings) in the slices of grouping [${grouping}]`, '')
-  const rows = windows.map((row) => [
-    ...[`${row.sizeS} s`, row.windows, row.sliced, row.counted, row.late, row.pending],
-  ])
+  const names = groupings.map((grouping) => `[${grouping}]`).join(' ')
   lines.push(
-    ...table([`windows of ${series}`, 'closed', 'in slices', 'counted', 'late', 'pending'], rows),
+    `requests (of resource samples: readings) in the slices of each grouping: ${names}`,
     '',
   )
+  const rows = windows.map((row) => [
+    ...[`${row.of} ${row.sizeS} s`, row.windows, row.sliced, row.counted, row.late, row.pending],
+  ])
+  const header = ['windows', 'closed', 'in slices', 'counted', 'late', 'pending']
+  lines.push(...table(header, rows), '')
   if (lake.length > 0) {
     const header = ['lake', 'offsets', 'files', 'expected', 'found', 'refused', '']
     const of = lake.map((row) => {

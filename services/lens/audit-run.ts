@@ -4,7 +4,8 @@ import { AGGREGATES, DEAD_LETTERS, TOKEN_EVENTS, WINDOW_SLICES } from '../../sch
 import type { OffsetRange } from '../bus/port.ts'
 import { readRanges } from '../bus/read-range.ts'
 import { partitionOf } from '../core/hash.ts'
-import { type Series, seriesOf } from '../core/windows/series.ts'
+import { seriesOf } from '../core/windows/series.ts'
+import { addCounts, type Counts, countsOfAggregate, noCounts } from './audit-counts.ts'
 import { type Covered, coverSource } from './audit-cover.ts'
 import type { Findings } from './audit-findings.ts'
 import { auditLake } from './audit-lake.ts'
@@ -14,13 +15,15 @@ import { createRawCheck } from './audit-raw.ts'
 import type { AuditResult } from './audit-report.ts'
 import {
   FLEET,
+  groupIn,
   readSlices,
+  type SliceLane,
   type Slices,
   type SlicesPlan,
   SOURCES,
   spansOf,
 } from './audit-slices.ts'
-import { checkWindows, windowName } from './audit-windows.ts'
+import { checkWindows, noTotals, type WindowTotals, windowName } from './audit-windows.ts'
 
 /** What is audited. */
 export interface AuditPlan extends SlicesPlan {
@@ -40,19 +43,15 @@ export async function runAudit(parts: AuditParts, plan: AuditPlan): Promise<Audi
   const merged = await committedOf(bus, 'lens-statistics', WINDOW_SLICES)
   const results = await bus.offsets(AGGREGATES)
   const slices = await readSlices(parts, plan, merged)
-  const { findings, tiling } = slices
+  const { findings, tiling, groupings, lanes } = slices
   const covers = new Map<string, Covered[]>()
   for (const topic of SOURCES) {
     const ranges = await bus.offsets(topic)
     const own = ranges.map(({ first }, partition) => {
       const wanted = {
         ...{ name: `${topic}-${partition}`, first, end: done.get(topic)![partition] ?? first },
-        ...{
-          sinceMs: plan.sinceMs,
-          untilMs: plan.untilMs,
-          slicePartitions: slices.truncated.length,
-        },
-        isTruncated: (q: number) => slices.truncated[q]!,
+        ...{ sinceMs: plan.sinceMs, untilMs: plan.untilMs, slicePartitions: lanes.length },
+        isTruncated: (q: number) => lanes[q]!.isTruncated,
       }
       return coverSource(tiling.source(topic, partition), wanted, findings)
     })
@@ -64,13 +63,31 @@ export async function runAudit(parts: AuditParts, plan: AuditPlan): Promise<Audi
     const own = covers.get(topic)!
     sources.push(...(await checkRaw(parts, topic, own, letters.get(topic)!, slices)))
   }
-  const series = seriesOf(plan.series)
-  const published = await readPublished(parts, series, results, findings)
-  const fromMs = Math.max(plan.sinceMs, slices.completeFromMs)
-  const window = { ...slices, published, fromMs, toMs: plan.untilMs }
-  const windows = checkWindows(window, plan.sizesMs, `${AGGREGATES} ${series.key}`, findings)
+  const published = await readPublished(parts, plan, lanes.length, results, findings)
+  const windows = compareWindows(plan, lanes, published, findings)
   const lake = plan.lake === null ? [] : await auditLake(parts, plan.lake, covers, findings)
-  return { grouping: slices.grouping, series: series.key, sources, windows, lake, findings }
+  return { groupings: [...groupings].sort(), sources, windows, lake, findings }
+}
+
+function compareWindows(
+  plan: AuditPlan,
+  lanes: readonly SliceLane[],
+  published: readonly ReadonlyMap<string, Counts>[],
+  findings: Findings,
+): WindowTotals[] {
+  const totals = new Map<string, WindowTotals>()
+  function totalsOf(group: string, sizeMs: number): WindowTotals | null {
+    if (!plan.sizesMs.includes(sizeMs)) return null
+    const key = `${group} ${String(sizeMs).padStart(10)}`
+    const row = totals.get(key) ?? noTotals(group, sizeMs)
+    totals.set(key, row)
+    return row
+  }
+  for (const [q, { least, most, completeFromMs }] of lanes.entries()) {
+    const span = { fromMs: Math.max(plan.sinceMs, completeFromMs), toMs: plan.untilMs }
+    checkWindows({ least, most, published: published[q]!, ...span }, totalsOf, findings)
+  }
+  return [...totals].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
 }
 
 /** The offsets, within what is audited, that windowing has put into lens.dead-letters. */
@@ -99,12 +116,12 @@ async function checkRaw(
   topic: string,
   covers: readonly Covered[],
   letters: readonly OffsetSet[],
-  { tiling, findings, grouping }: Slices,
+  { tiling, findings }: Slices,
 ) {
   // A sample joins the groupings whose dimensions it carries, and the fleet's.
-  const isSummed = topic === TOKEN_EVENTS || grouping === FLEET
+  const joins = (grouping: string) => topic === TOKEN_EVENTS || grouping === FLEET
   const checks = covers.map((cover, partition) => {
-    const source = { ...cover, topic, partition, letters: letters[partition]!, isSummed }
+    const source = { ...cover, topic, partition, letters: letters[partition]!, joins }
     return createRawCheck(source, findings)
   })
   const progress = progressOf(topic, log)
@@ -121,35 +138,68 @@ async function checkRaw(
   })
 }
 
-/** The latest final result of each window of a series. */
+/** What the results of one series and window say. */
+interface Published {
+  /** By windowName. */
+  readonly window: string
+  /** By revision. */
+  readonly digests: string[]
+  revision: number
+  counts: Counts
+}
+
+/** By partition of the slices: the sums of the latest final results of each group. */
 async function readPublished(
   { bus, codec, log }: AuditParts,
-  series: Series,
+  plan: AuditPlan,
+  slicePartitions: number,
   ranges: readonly OffsetRange[],
   findings: Findings,
-): Promise<Map<string, Aggregate>> {
-  const latest = new Map<string, Aggregate>()
-  const digests = new Map<string, string>()
-  const own = partitionOf(series.key, ranges.length)
-  const spans = spansOf(ranges).map((span, i) => (i === own ? span : { from: 0, end: 0 }))
+): Promise<readonly ReadonlyMap<string, Counts>[]> {
+  const latest = Array.from({ length: slicePartitions }, () => new Map<string, Published>())
+
+  function take(aggregate: Aggregate, bytes: Uint8Array, place: string): void {
+    const { size_s, start, end, revision } = aggregate
+    const group = groupIn(plan, aggregate.series)
+    if (group === null || start < plan.sinceMs || end > plan.untilMs) return
+    const { key } = seriesOf(aggregate.series)
+    const own = latest[partitionOf(key, slicePartitions)]!
+    const window = windowName(group, size_s * 1000, end)
+    const known = own.get(`${window} ${key}`) ?? { window, digests: [], revision: -1, counts: [] }
+    own.set(`${window} ${key}`, known)
+    const digest = hash('md5', bytes, 'base64')
+    const before = known.digests[revision]
+    known.digests[revision] = digest
+    if (before && before !== digest) {
+      findings.add(
+        'repeat',
+        place,
+        `two results of ${size_s} s from ${start}, revision ${revision}`,
+      )
+    }
+    if (revision < known.revision) return
+    known.revision = revision
+    known.counts = countsOfAggregate(aggregate)
+  }
+
   const progress = progressOf(AGGREGATES, log)
-  await readRanges(bus, AGGREGATES, spans, async (partition, records) => {
+  await readRanges(bus, AGGREGATES, spansOf(ranges), async (partition, records) => {
     for (const { offset, value, bytes } of await decodeBatch(codec, AGGREGATES, records)) {
       const place = `${AGGREGATES}-${partition}`
       if (value === null) findings.add('unreadable', place, `the record at ${offset}`)
-      const aggregate = value as Aggregate | null
-      if (!aggregate || seriesOf(aggregate.series).key !== series.key) continue
-      const key = windowName(aggregate.size_s * 1000, aggregate.end)
-      const digest = hash('md5', bytes!, 'base64')
-      const before = digests.get(`${key}/${aggregate.revision}`)
-      digests.set(`${key}/${aggregate.revision}`, digest)
-      if (before && before !== digest) {
-        const text = `two results of ${aggregate.size_s} s from ${aggregate.start}, revision ${aggregate.revision}`
-        findings.add('repeat', place, text)
-      }
-      if (aggregate.revision >= (latest.get(key)?.revision ?? 0)) latest.set(key, aggregate)
+      else take(value as Aggregate, bytes!, place)
     }
     progress(records.length)
   })
-  return latest
+  return latest.map(sumsByGroup)
+}
+
+function sumsByGroup(results: ReadonlyMap<string, Published>): ReadonlyMap<string, Counts> {
+  const sums = new Map<string, Counts>()
+  for (const { window, counts } of results.values()) {
+    const sum = sums.get(window) ?? noCounts()
+    sums.set(window, sum)
+    addCounts(sum, counts)
+  }
+  return sums
 }

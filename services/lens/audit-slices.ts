@@ -3,24 +3,26 @@ import type { WindowSlice } from '../../schemas/records.ts'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { OffsetRange } from '../bus/port.ts'
 import { readRanges, type Span } from '../bus/read-range.ts'
-import { partitionOf } from '../core/hash.ts'
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { seriesOf } from '../core/windows/series.ts'
 import { createFindings, type Findings } from './audit-findings.ts'
 import { type AuditParts, decodeBatch, progressOf } from './audit-parts.ts'
-import { createTiling, type Tiling } from './audit-tiles.ts'
+import { createTiling, groupingOf, type Tiling } from './audit-tiles.ts'
 import { createLedger, type Ledger } from './audit-windows.ts'
 
 /** Topics that windowing reads. */
 export const SOURCES = [TOKEN_EVENTS, RESOURCE_SAMPLES] as const
 
+type Labels = Readonly<Record<string, string>>
+
 /** Whose windows are compared, and how they are made. */
 export interface SlicesPlan extends WindowPlan {
   readonly latenessMs: number
-  readonly series: Readonly<Record<string, string>>
+  /** One series; null: all, those of a grouping together. */
+  readonly series: Labels | null
 }
 
-/** The fleet's slices hold every record; else those of the grouping with the most dimensions. */
+/** The grouping without dimensions. */
 export const FLEET = ''
 
 /** After the latest event that truncated slices may have held, with the disorder and to spare. */
@@ -29,62 +31,55 @@ const TRUNCATED_MARGIN_MS = 60_000
 /** What lens.window-slices says. */
 export interface Slices {
   readonly tiling: Tiling
-  /** By partition: whether its oldest records are gone. */
-  readonly truncated: readonly boolean[]
   readonly findings: Findings
+  /** Dimensions of each grouping of token events, by commas. */
+  readonly groupings: ReadonlySet<string>
+  readonly lanes: readonly SliceLane[]
+}
+
+/** One of its partitions. */
+export interface SliceLane {
+  /** Its oldest records are gone. */
+  readonly isTruncated: boolean
+  /** By what statistics had merged before its results were read, and by all. */
   readonly least: Ledger
   readonly most: Ledger
-  /** Dimensions of the grouping that was summed, by commas. */
-  readonly grouping: string
-  readonly groupings: ReadonlySet<string>
   /** Windows that begin earlier may have had slices that are gone. */
-  readonly completeFromMs: number
+  completeFromMs: number
 }
 
-/** Reads lens.window-slices; again for another grouping when the fleet is none of them. */
+/** Reads lens.window-slices; `merged` is what statistics had committed. */
 export async function readSlices(
-  parts: AuditParts,
-  plan: SlicesPlan,
-  merged: readonly (number | null)[],
-): Promise<Slices> {
-  const slices = await readSlicesBy(FLEET, parts, plan, merged)
-  const { groupings } = slices
-  if (groupings.size === 0 || groupings.has(FLEET)) return slices
-  const byDimensions = [...groupings].sort((a, b) => b.split(',').length - a.split(',').length)
-  return readSlicesBy(byDimensions[0]!, parts, plan, merged)
-}
-
-async function readSlicesBy(
-  grouping: string,
   { bus, codec, log }: AuditParts,
   plan: SlicesPlan,
   merged: readonly (number | null)[],
 ): Promise<Slices> {
   const findings = createFindings()
-  const series = seriesOf(plan.series)
   const ranges = await bus.offsets(WINDOW_SLICES)
-  const truncated = ranges.map(({ first }) => first > 0)
-  const own = partitionOf(series.key, ranges.length)
-  const policy = { ...plan, sourceTopics: SOURCES }
-  const [least, most] = [createLedger(policy), createLedger(policy)]
+  const groupOf = (series: Labels) => groupIn(plan, series) ?? ''
+  const policy = { ...plan, sourceTopics: SOURCES, groupOf }
+  const lanes: SliceLane[] = ranges.map(({ first }) => {
+    const ledgers = { least: createLedger(policy), most: createLedger(policy) }
+    return { ...ledgers, isTruncated: first > 0, completeFromMs: Number.NEGATIVE_INFINITY }
+  })
   const groupings = new Set<string>()
   const seen = new Set<string>()
-  let completeFromMs = Number.NEGATIVE_INFINITY
   const tiling = createTiling(
     {
-      isTruncated: (q) => truncated[q]!,
-      isSummed: (labels) => groupingOf(labels) === grouping,
-      isKept: (record) => seriesOf(record.series!).key === series.key,
+      isTruncated: (q) => lanes[q]!.isTruncated,
+      isKept: (record) => groupIn(plan, record.series!) !== null,
     },
     findings,
   )
 
-  function noteFirst({ source_topic, source_partition, closing }: WindowSlice): void {
-    const source = `${source_topic}-${source_partition}`
-    if (!closing || seen.has(source) || !truncated[own]) return
+  function noteFirst(q: number, { source_topic, source_partition, closing }: WindowSlice): void {
+    const source = `${q} ${source_topic}-${source_partition}`
+    const lane = lanes[q]!
+    if (!closing || seen.has(source) || !lane.isTruncated) return
     seen.add(source)
     if (closing.event_watermark < 0) return
-    completeFromMs = Math.max(completeFromMs, closing.event_watermark + TRUNCATED_MARGIN_MS)
+    const fromMs = closing.event_watermark + TRUNCATED_MARGIN_MS
+    lane.completeFromMs = Math.max(lane.completeFromMs, fromMs)
   }
 
   const progress = progressOf(WINDOW_SLICES, log)
@@ -98,19 +93,22 @@ async function readSlicesBy(
       if (record.series && record.source_topic === TOKEN_EVENTS) {
         groupings.add(groupingOf(record.series))
       }
-      if (q === own) noteFirst(record)
+      noteFirst(q, record)
       const range = tiling.add(q, record, hash('md5', bytes!, 'base64'))
-      if (!range || q !== own) continue
-      most.apply(range)
-      if (offset < (merged[q] ?? 0)) least.apply(range)
+      if (!range) continue
+      lanes[q]!.most.apply(range)
+      if (offset < (merged[q] ?? 0)) lanes[q]!.least.apply(range)
     }
     progress(records.length)
   })
-  return { tiling, truncated, findings, least, most, grouping, groupings, completeFromMs }
+  return { tiling, findings, groupings, lanes }
 }
 
-function groupingOf(series: Readonly<Record<string, string>>): string {
-  return Object.keys(series).sort().join(',')
+/** What a series is compared together with: its grouping, or the one that was asked for. */
+export function groupIn({ series }: SlicesPlan, labels: Labels): string | null {
+  if (series === null) return `[${groupingOf(labels)}]`
+  const { key } = seriesOf(labels)
+  return key === seriesOf(series).key ? key : null
 }
 
 /** All that the partitions hold. */

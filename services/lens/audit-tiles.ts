@@ -10,8 +10,8 @@ export interface Tile {
   readonly deadLetters: number
   /** Append time up to which the source had been read. */
   readonly completeMs: number
-  /** Of the series of the grouping that is summed. */
-  readonly counts: Counts
+  /** Of all series of a grouping, by its dimensions. */
+  readonly counts: ReadonlyMap<string, Counts>
 }
 
 /** A range that the merger applies; of its records the ones that were to be kept. */
@@ -25,8 +25,6 @@ export interface AppliedRange {
 export interface TilingPolicy {
   /** Whether a partition of the slices has lost its oldest records, perhaps half a range. */
   isTruncated(slicePartition: number): boolean
-  /** Whether a series is of the grouping that is summed: every raw record belongs to one of it. */
-  isSummed(series: Readonly<Record<string, string>>): boolean
   /** Whether a record is to be handed on when its range is applied. */
   isKept(record: WindowSlice): boolean
 }
@@ -51,7 +49,8 @@ interface Lane {
 
 interface Held {
   readonly digest: string
-  readonly counts: Counts | null
+  readonly grouping: string
+  readonly counts: Counts
   readonly kept: WindowSlice | null
 }
 
@@ -86,9 +85,9 @@ export function createTiling(policy: TilingPolicy, findings: Findings): Tiling {
       findings.add('repeat', name, `${what} came again in slices-${q}, and not the same`)
     }
     if (isOver) return
-    const counts = policy.isSummed(record.series!) ? sumOf(record) : null
     const kept = policy.isKept(record) ? record : null
-    heldOf(lane, record.from).set(key, { digest, counts, kept })
+    const grouping = groupingOf(record.series!)
+    heldOf(lane, record.from).set(key, { digest, grouping, counts: sumOf(record), kept })
   }
 
   /** The closing record of a range that begins before what was applied: a repeat or an overlap. */
@@ -146,10 +145,14 @@ export function createTiling(policy: TilingPolicy, findings: Findings): Tiling {
     const { from, to } = record
     const { records, dead_letters: deadLetters, complete_ms: completeMs } = record.closing!
     const known = source.tiles.get(from)
-    const tile = known ?? { from, to, records, deadLetters, completeMs, counts: noCounts() }
-    source.tiles.set(from, tile)
+    const sums = new Map(known?.counts)
+    for (const { grouping, counts } of held.values()) {
+      if (!sums.has(grouping)) sums.set(grouping, noCounts())
+      addCounts(sums.get(grouping)!, counts)
+    }
     if (known) sayDifference('closing', known, { record, name, q })
-    for (const { counts } of held.values()) if (counts) addCounts(tile.counts, counts)
+    const tile = known ?? { from, to, records, deadLetters, completeMs }
+    source.tiles.set(from, { ...tile, counts: sums })
     lane.recent.set(from, held)
     if (lane.recent.size > RECENT_RANGES) lane.recent.delete(lane.recent.keys().next().value!)
   }
@@ -198,4 +201,9 @@ function sumOf(record: WindowSlice): Counts {
   const counts = noCounts()
   for (const slice of record.slices) addCounts(counts, countsOfSlice(slice))
   return counts
+}
+
+/** The dimensions of a series, by commas; empty for the fleet. */
+export function groupingOf(series: Readonly<Record<string, string>>): string {
+  return Object.keys(series).sort().join(',')
 }

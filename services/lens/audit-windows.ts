@@ -1,4 +1,5 @@
-import type { Aggregate, WindowSlice } from '../../schemas/records.ts'
+import type { WindowSlice } from '../../schemas/records.ts'
+import { AGGREGATES } from '../../schemas/topics.ts'
 import type { WindowPlan } from '../core/windows/hopping.ts'
 import { firstEndAfter } from '../core/windows/hopping.ts'
 import {
@@ -12,7 +13,6 @@ import {
   addCounts,
   COUNTED,
   type Counts,
-  countsOfAggregate,
   countsOfSlice,
   noCounts,
   REQUESTS_AT,
@@ -24,10 +24,13 @@ export interface LedgerPolicy extends WindowPlan {
   readonly latenessMs: number
   /** Topics that windowing reads. */
   readonly sourceTopics: readonly string[]
+  /** Which series are summed together: those with the same answer. */
+  groupOf(series: Readonly<Record<string, string>>): string
 }
 
-/** One window of the series. */
+/** One window of a group of series, all of one partition of the slices. */
 export interface LedgerWindow {
+  readonly group: string
   readonly sizeMs: number
   readonly endMs: number
   /** Of all its slices. */
@@ -36,10 +39,10 @@ export interface LedgerWindow {
   published: Counts | null
 }
 
-/** What statistics must publish of one series, by the ranges alone. */
+/** What statistics must publish of one partition of the slices, by the ranges alone. */
 export interface Ledger {
   apply(range: AppliedRange): void
-  /** By `size/end`, in milliseconds. */
+  /** By windowName. */
   readonly windows: ReadonlyMap<string, LedgerWindow>
   /** Whether a correction of a window is still to come. */
   isPending(window: LedgerWindow): boolean
@@ -69,12 +72,13 @@ export function createLedger(policy: LedgerPolicy): Ledger {
   let late = Number.NEGATIVE_INFINITY
 
   function merge(record: WindowSlice): void {
+    const group = policy.groupOf(record.series!)
     for (const slice of record.slices) {
       const counts = countsOfSlice(slice)
       const first = firstEndAfter(policy, slice.start)
       for (const sizeMs of policy.sizesMs) {
         for (let endMs = first; endMs < first + sizeMs; endMs += policy.hopMs) {
-          const window = windowAt(sizeMs, endMs)
+          const window = windowAt(group, sizeMs, endMs)
           addCounts(window.sum, counts)
           // Later than that, it is counted as too late: the result stays.
           if (endMs <= through && endMs + policy.latenessMs > late) dirty.add(window)
@@ -83,11 +87,11 @@ export function createLedger(policy: LedgerPolicy): Ledger {
     }
   }
 
-  function windowAt(sizeMs: number, endMs: number): LedgerWindow {
-    const key = windowName(sizeMs, endMs)
+  function windowAt(group: string, sizeMs: number, endMs: number): LedgerWindow {
+    const key = windowName(group, sizeMs, endMs)
     let window = windows.get(key)
     if (!window) {
-      window = { sizeMs, endMs, sum: noCounts(), published: null }
+      window = { group, sizeMs, endMs, sum: noCounts(), published: null }
       windows.set(key, window)
       if (endMs > through) open.add(window)
     }
@@ -132,13 +136,15 @@ export function createLedger(policy: LedgerPolicy): Ledger {
   }
 }
 
-/** The key of a window in a ledger. */
-export function windowName(sizeMs: number, endMs: number): string {
-  return `${sizeMs}/${endMs}`
+/** The key of a window in a ledger; both times in milliseconds. */
+export function windowName(group: string, sizeMs: number, endMs: number): string {
+  return `${sizeMs}/${endMs}/${group}`
 }
 
-/** What was found of the windows of one size. */
+/** What was found of the windows of one group and size. */
 export interface WindowTotals {
+  /** `[model,tenant]`, the series of a grouping; or the one series that was asked for. */
+  readonly of: string
   readonly sizeS: number
   windows: number
   /** Requests in the slices of these windows... */
@@ -151,46 +157,42 @@ export interface WindowTotals {
   pending: number
 }
 
-interface Comparison {
+export interface Comparison {
   /** By the slices that statistics had committed before the results were read. */
   readonly least: Ledger
   /** By all slices, read after the results. */
   readonly most: Ledger
-  /** The latest final results, by windowName. */
-  readonly published: ReadonlyMap<string, Aggregate>
+  /** The sums of the latest final results of each group, by windowName. */
+  readonly published: ReadonlyMap<string, Counts>
   /** Windows that begin before it, or end after, are not looked at. */
   readonly fromMs: number
   readonly toMs: number
 }
 
-/** Compares every closed window with its latest result; `place` is the series. */
+/** Compares every closed window of one partition of the slices with what was published of it. */
 export function checkWindows(
   { least, most, published, fromMs, toMs }: Comparison,
-  sizesMs: readonly number[],
-  place: string,
+  totalsOf: (group: string, sizeMs: number) => WindowTotals | null,
   findings: Findings,
-): WindowTotals[] {
-  const totals = new Map<number, WindowTotals>()
-  for (const sizeMs of sizesMs) {
-    totals.set(sizeMs, { sizeS: sizeMs / 1000, ...noTotals() })
-  }
+): void {
   for (const key of [...new Set([...most.windows.keys(), ...published.keys()])].sort(byEnd)) {
-    const [sizeMs, endMs] = key.split('/').map(Number) as [number, number]
-    const row = totals.get(sizeMs)
+    const { sizeMs, endMs, group } = windowNamed(key)
+    const row = totalsOf(group, sizeMs)
     const isSeen = endMs - sizeMs >= fromMs && endMs <= Math.min(toMs, least.through())
     if (!row || !isSeen) continue
     const window = most.windows.get(key)
     const low = least.windows.get(key)?.published ?? noCounts()
     const high = window?.published ?? noCounts()
     const sum = window?.sum ?? noCounts()
-    const result = published.get(key) ?? null
-    const says = countsOfAggregate(result)
+    const result = published.get(key)
+    const says = result ?? noCounts()
+    const place = `${AGGREGATES} ${group}`
     const name = `${sizeMs / 1000} s from ${new Date(endMs - sizeMs).toISOString()}`
     if (!result && least.windows.get(key)?.published) {
       findings.add('window', place, `${name} was not published; ${told(sum)} in its slices`)
     } else {
-      // A backfill (lens replay) publishes what had been too late: the sum of all.
-      const isBackfill = says.every((n, i) => n === sum[i])
+      // A backfill (lens replay) publishes what had been too late: of a series the sum of all.
+      const isBackfill = says.every((n, i) => n >= low[i]! && n <= sum[i]!)
       const i = says.findIndex((n, k) => n < low[k]! || n > high[k]!)
       if (i >= 0 && !isBackfill) {
         const late = sum[i]! - high[i]!
@@ -205,17 +207,21 @@ export function checkWindows(
     if (window && most.isPending(window)) row.pending += left
     else row.late += left
   }
-  return [...totals.values()]
 }
 
-function noTotals() {
-  return { windows: 0, sliced: 0, counted: 0, late: 0, pending: 0 }
+/** Before the first window. */
+export function noTotals(of: string, sizeMs: number): WindowTotals {
+  return { of, sizeS: sizeMs / 1000, windows: 0, sliced: 0, counted: 0, late: 0, pending: 0 }
+}
+
+function windowNamed(key: string): { sizeMs: number; endMs: number; group: string } {
+  const [size, end, ...group] = key.split('/')
+  return { sizeMs: Number(size), endMs: Number(end), group: group.join('/') }
 }
 
 function byEnd(a: string, b: string): number {
-  const [sizeA, endA] = a.split('/').map(Number) as [number, number]
-  const [sizeB, endB] = b.split('/').map(Number) as [number, number]
-  return endA - endB || sizeA - sizeB
+  const [one, other] = [windowNamed(a), windowNamed(b)]
+  return one.endMs - other.endMs || one.sizeMs - other.sizeMs
 }
 
 function told(counts: Counts): string {

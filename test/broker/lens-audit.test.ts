@@ -84,7 +84,8 @@ describe('broker/lens-audit', function () {
       sources.reduce((sum: number, row: Record<string, number>) => sum + row[name]!, 0)
     expect(clean).equal(true)
     expect([total('raw'), total('counted'), total('dead')]).deep.equal([records + 1, records, 1])
-    expect(windows[0]).include({ sizeS: 60, sliced: 400, counted: 400, late: 0 })
+    expect(windows[0]).include({ of: '[]', sizeS: 60, sliced: 400, counted: 400, late: 0 })
+    expect(windows.length, 'five groupings, three sizes').equal(15)
   })
 
   it('recomputes the published windows byte for byte', () => {

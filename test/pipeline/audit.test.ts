@@ -18,7 +18,7 @@ const PLAN: AuditPlan = {
   latenessMs: 120_000,
   sinceMs: Number.NEGATIVE_INFINITY,
   untilMs: Number.POSITIVE_INFINITY,
-  series: {},
+  series: null,
   lake: null,
 }
 
@@ -108,8 +108,12 @@ async function played(argv: readonly string[] = []): Promise<Pipeline> {
   return pipeline
 }
 
-const isOfFleet = ({ series }: WindowSlice | Aggregate) =>
-  series !== null && Object.keys(series).length === 0
+const isOf =
+  (...dimensions: string[]) =>
+  ({ series }: WindowSlice | Aggregate) =>
+    series !== null && Object.keys(series).join() === dimensions.join()
+const isOfFleet = isOf()
+const isOfModel = isOf('model')
 
 describe('pipeline/audit', () => {
   const seeds = Number(process.env.LENS_SEEDS ?? 4)
@@ -177,14 +181,22 @@ describe('pipeline/audit', () => {
     expect(verdict(patient)).match(/FIRST DISCREPANCY window: .* 0 of them too late/)
   })
 
-  it('sums the finest grouping when the fleet is none of them', async () => {
+  it('compares every grouping, the fleet or none', async () => {
     const pipeline = await played(['--groupings', 'model;model,tenant'])
-    const series = { model: 'm-1', tenant: 't-1' }
-    const result = await auditOf(pipeline, { series })
+    const result = await auditOf(pipeline)
     expect(renderAudit(result).at(-1), renderAudit(result).join('\n')).equal('audit: clean')
-    expect(result).include({ grouping: 'model,tenant', series: JSON.stringify(series) })
+    expect(result.groupings).deep.equal(['model', 'model,tenant'])
     expect(result.sources.reduce((sum, row) => sum + row.slicedRequests, 0)).equal(150)
-    expect(result.windows[0]!.counted).within(10, 50)
+    const rows = result.windows.map(({ of, sizeS, counted }) => `${of} ${sizeS}: ${counted}`)
+    expect(rows).include.members(['[model] 60: 150', '[model,tenant] 60: 150'])
+  })
+
+  it('compares one series when asked to', async () => {
+    const series = { model: 'm-1' }
+    const result = await auditOf(await played(), { series })
+    expect(renderAudit(result).at(-1), renderAudit(result).join('\n')).equal('audit: clean')
+    expect(result.windows.map(({ of }) => of)).deep.equal(new Array(3).fill('{"model":"m-1"}'))
+    expect(result.windows[0]!.counted).within(10, 140)
   })
 
   it('looks at whole ranges between two times', async () => {
@@ -269,12 +281,12 @@ describe('pipeline/audit', () => {
       ],
       [
         'lost a result',
-        /^window: lens.aggregates \{\}: 60 s from 2026-11-24T12:0\d:00.000Z was not published; \d+/,
+        /^window: lens.aggregates \[\]: 60 s from 2026-11-24T12:0\d:00.000Z was not published; \d+/,
         (p) => once(AGGREGATES, isFleetMinute, () => null, p),
       ],
       [
         'has a result of one request more',
-        /^window: lens.aggregates \{\}: 60 s from .*: (\d+) requests in the result, \d+ in/,
+        /^window: lens.aggregates \[\]: 60 s from .*: (\d+) requests in the result, \d+ in/,
         (p) =>
           once(
             AGGREGATES,
@@ -282,6 +294,16 @@ describe('pipeline/audit', () => {
             (v: Aggregate) => ({ ...v, requests: v.requests + 1 }),
             p,
           ),
+      ],
+      [
+        'counts a request more in any series',
+        /^counted: lens.token-events-\d: .* in the slices of grouping \[model\]/,
+        (p) => once(WINDOW_SLICES, isOfModel, oneMoreInSlice, p, 5),
+      ],
+      [
+        'lost a result of any series',
+        /^window: lens.aggregates \[model\]: 60 s from .*requests in the result, \d+ in/,
+        (p) => once(AGGREGATES, isMinute(isOfModel), () => null, p),
       ],
     ]
     for (const [what, expected, damage] of damages) {
@@ -295,9 +317,12 @@ describe('pipeline/audit', () => {
   })
 })
 
-function isFleetMinute(value: Aggregate): boolean {
-  return isOfFleet(value) && value.size_s === 60 && value.requests > 0 && value.revision === 0
+function isMinute(isOf: (value: Aggregate) => boolean) {
+  return (value: Aggregate) =>
+    isOf(value) && value.size_s === 60 && value.requests > 0 && value.revision === 0
 }
+
+const isFleetMinute = isMinute(isOfFleet)
 
 function oneMoreInSlice(value: WindowSlice): WindowSlice {
   const [first, ...rest] = value.slices

@@ -69,7 +69,7 @@ interface World {
 export function auditMade(world: World): Audited {
   const { slices, raw, bad = [], letters = [], isTruncated = false } = world
   const findings = createFindings()
-  const policy = { isTruncated: () => isTruncated, isSummed: () => true, isKept: () => false }
+  const policy = { isTruncated: () => isTruncated, isKept: () => false }
   const tiling = createTiling(policy, findings)
   for (const { q, record } of slices) tiling.add(q, record, JSON.stringify(record))
   const source = tiling.source(TOKEN_EVENTS, 0)
@@ -81,7 +81,7 @@ export function auditMade(world: World): Audited {
   const covered = coverSource(source, wanted, findings)
   const dead = createOffsetSet()
   for (const offset of letters) dead.add(offset)
-  const at = { topic: TOKEN_EVENTS, partition: 0, letters: dead, isSummed: true }
+  const at = { topic: TOKEN_EVENTS, partition: 0, letters: dead, joins: () => true }
   const check = createRawCheck({ ...covered, ...at }, findings)
   for (const offset of raw) {
     if (offset < covered.from || offset >= covered.end) continue

@@ -95,10 +95,10 @@ describe('lens/audit-tiles', () => {
   it('names requests and chunks that are not those of the raw records', () => {
     const slices = [...range(0, 4), ...range(4, 7), fleet(0, 7, 10, 2), closing(0, 7, 10)]
     expect(auditMade({ slices: [...slices, closing(1, 7, 10)], raw: RAW }).said).deep.equal([
-      'counted: [7, 10): 3 requests in the raw records, 2 in the slices',
-      'counted: [7, 10): 6 chunks in the raw records, 4 in the slices',
-      'counted: [7, 10): 6 gaps in the raw records, 4 in the slices',
-      'counted: [7, 10): 6 output_tokens in the raw records, 4 in the slices',
+      'counted: [7, 10): 3 requests in the raw records, 2 in the slices of grouping []',
+      'counted: [7, 10): 6 chunks in the raw records, 4 in the slices of grouping []',
+      'counted: [7, 10): 6 gaps in the raw records, 4 in the slices of grouping []',
+      'counted: [7, 10): 6 output_tokens in the raw records, 4 in the slices of grouping []',
     ])
   })
 
