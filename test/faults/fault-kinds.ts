@@ -7,7 +7,7 @@ import type { Supervised } from './supervisor.ts'
 export interface Surroundings {
   readonly stack: FaultyStack
   readonly target: Supervised
-  /** Starts one more member of windowing; it is stopped by what is returned. */
+  /** Starts one more of the target's service; it is stopped by what is returned. */
   readonly another: () => Promise<() => Promise<void>>
   /** An integer in [from, to]. */
   readonly between: (from: number, to: number) => number
@@ -27,10 +27,12 @@ const FAILPOINTS: readonly Failpoint[] = [
   'before-publish',
   'mid-publish',
   'after-publish',
-  'after-upload',
   'before-commit',
   'after-commit',
 ]
+/** Only the exporter carries anything out. */
+const EXPORTER_FAILPOINTS: readonly Failpoint[] = ['after-upload', 'before-commit', 'after-commit']
+const FAILPOINT_MS_MAX = 12_000
 
 /** Longer than a session of the group, which is 10 s. */
 const PAUSE_MS = [11_000, 16_000] as const
@@ -41,12 +43,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   {
     name: 'failpoint',
     weight: 4,
-    async strike({ target, between }) {
-      const place = FAILPOINTS[between(0, FAILPOINTS.length - 1)]!
-      const point = `${place}:${between(1, 4)}`
-      await target.restart({ LENS_FAILPOINT: point })
-      await wait(8_000)
-      return `dies at ${point}`
+    strike({ target, between }) {
+      const places = target.name.startsWith('exporter') ? EXPORTER_FAILPOINTS : FAILPOINTS
+      return dieAt(target, `${places[between(0, places.length - 1)]}:${between(1, 4)}`)
     },
   },
   {
@@ -85,11 +84,14 @@ export const FAULT_KINDS: readonly FaultKind[] = [
     name: 'scale',
     weight: 1,
     isShared: true,
-    async strike({ another, between }) {
+    async strike({ target, another, between }) {
+      const back = await target.leave()
+      await wait(between(3_000, 5_000))
+      back()
       const stop = await another()
       await wait(between(4_000, 8_000))
       await stop()
-      return 'one more windowing, for a while'
+      return 'one less of it, then one more, then as before'
     },
   },
   {
@@ -102,7 +104,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
         await wait(1_500)
         await stop()
       }
-      return 'windowing joins and leaves three times'
+      return 'one more of it joins and leaves three times'
     },
   },
 ]
@@ -111,11 +113,16 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 export const REPLAY: FaultKind = {
   name: 'replay',
   weight: 0,
-  async strike({ target }) {
-    await target.restart({ LENS_FAILPOINT: 'before-commit:3' })
-    await wait(10_000)
-    return 'dies before a commit'
-  },
+  strike: ({ target }) => dieAt(target, 'before-commit:3'),
+}
+
+/** Starts the target so that it dies there, and waits until it has. */
+async function dieAt(target: Supervised, point: string): Promise<string> {
+  const before = target.failpoints
+  await target.restart({ LENS_FAILPOINT: point })
+  const lastMs = Date.now() + FAILPOINT_MS_MAX
+  while (target.failpoints === before && Date.now() < lastMs) await wait(100)
+  return target.failpoints > before ? `dies at ${point}` : `does not come to ${point}`
 }
 
 function link(mode: LinkMode, weight: number, from: number, to: number): FaultKind {

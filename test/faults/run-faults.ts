@@ -13,7 +13,7 @@ import {
   windowFaults,
 } from './run-checks.ts'
 import { planFaults, type Schedule } from './schedule.ts'
-import type { Supervised } from './supervisor.ts'
+import { ENDED, type Supervised } from './supervisor.ts'
 import { GROUP_NAMES, PARTITIONS, type System, withSystem } from './system.ts'
 
 export interface FaultOptions {
@@ -42,6 +42,7 @@ export interface FaultReport {
   readonly recoveriesMs: Readonly<Record<string, readonly number[]>>
   readonly seen: {
     readonly killsInWork: number
+    readonly failpoints: number
     readonly rebalances: number
     readonly replayedRanges: number
     readonly droppedDuplicates: number
@@ -115,7 +116,8 @@ export async function checkRun(
     recoveriesMs: recoveries(strikes, progress),
     seen: {
       killsInWork: strikes.filter(({ hadWork }) => hadWork).length,
-      rebalances: [...running.values()].reduce((sum, each) => sum + assignments(each), 0),
+      failpoints: [...running.values()].reduce((sum, each) => sum + each.failpoints, 0),
+      rebalances: [...running.values()].reduce((sum, each) => sum + reassignments(each), 0),
       replayedRanges: repeated,
       droppedDuplicates: dropped,
     },
@@ -133,9 +135,16 @@ function countBy<T>(items: readonly T[], keyOf: (item: T) => string): Record<str
   return Object.fromEntries(sorted.map(([key, own]) => [key, own!.length]))
 }
 
-/** How often a service was given partitions anew. */
-function assignments(service: Supervised): number {
-  return (service.output().match(/: (no )?partitions/g) ?? []).length
+/** How often the processes of a service were given partitions anew, after their first ones. */
+function reassignments(service: Supervised): number {
+  const perProcess = service
+    .output()
+    .split(ENDED)
+    .map((output) => {
+      const stages = [...output.matchAll(/(\S+): (?:no )?partitions/g)].map(([, stage]) => stage)
+      return stages.length - new Set(stages).size
+    })
+  return perProcess.reduce((sum, each) => sum + each, 0)
 }
 
 async function caughtUp(progress: Progress, group: string): Promise<readonly string[]> {

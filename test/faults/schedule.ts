@@ -82,7 +82,8 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
         await enter(number, groups, kind.name === 'kill')
         const strike = { kind: kind.name, service: name, ...before(name, kind.name) }
         const strikeMs = Date.now()
-        const done = await kind.strike({ stack, target, between, another: startExtra })
+        const another = () => startExtra(name)
+        const done = await kind.strike({ stack, target, between, another })
         // A kill begins when the process is gone; anything else when it is begun.
         const atMs = kind.name === 'kill' ? Date.now() : strikeMs
         strikes.push({ ...strike, atMs, endMs: Date.now() })
@@ -179,8 +180,7 @@ export function planFaults(system: System, options: ScheduleOptions): Schedule {
 
 /** What a fault strikes. */
 function groupsOf(kind: string, name: string): readonly string[] {
-  if (kind === 'broker') return GROUP_NAMES
-  return kind === 'scale' || kind === 'storm' ? ['lens-windowing'] : [groupOf(name)]
+  return kind === 'broker' ? GROUP_NAMES : [groupOf(name)]
 }
 
 /** The consumer group of a service; of the exporter the one that must not lose anything. */

@@ -27,12 +27,16 @@ export interface Supervised {
   restart(env?: Readonly<Record<string, string>>): Promise<void>
   /** As restart, from now on with the code of this working tree. */
   upgrade(): Promise<void>
+  /** SIGTERM; what is returned starts it again. */
+  leave(): Promise<() => void>
   /** SIGSTOP, and SIGCONT after so long. */
   pause(ms: number): Promise<void>
   /** SIGTERM for good; its exit code. */
   stop(): Promise<number | null>
   /** How often it ended without being told to. */
   readonly ownEnds: number
+  /** How often it killed itself, at a failpoint. */
+  readonly failpoints: number
 }
 
 export interface ServiceCommand {
@@ -51,7 +55,9 @@ export function supervise(name: string, command: ServiceCommand): Supervised {
   let child: ChildProcess
   let wanted = true
   let expected = false
+  let away = false
   let ownEnds = 0
+  let failpoints = 0
   start({})
 
   function start(more: Readonly<Record<string, string>>): void {
@@ -71,8 +77,9 @@ export function supervise(name: string, command: ServiceCommand): Supervised {
     own.once('exit', (code, signal) => {
       children.delete(own)
       output += `${ENDED}${new Date().toISOString()} ended: ${signal ?? code}\n`
-      if (!expected) ownEnds++
-      if (wanted) setTimeout(() => wanted && own === child && start({}), RESTART_MS)
+      if (!expected && signal === 'SIGKILL') failpoints++
+      else if (!expected) ownEnds++
+      if (wanted && !away) setTimeout(() => wanted && own === child && start({}), RESTART_MS)
     })
   }
 
@@ -108,6 +115,14 @@ export function supervise(name: string, command: ServiceCommand): Supervised {
       root = ROOT
       return restart()
     },
+    async leave() {
+      away = true
+      await end('SIGTERM')
+      return () => {
+        away = false
+        if (wanted) start({})
+      }
+    },
     async pause(ms) {
       const own = child
       own.kill('SIGSTOP')
@@ -120,6 +135,9 @@ export function supervise(name: string, command: ServiceCommand): Supervised {
     },
     get ownEnds() {
       return ownEnds
+    },
+    get failpoints() {
+      return failpoints
     },
   }
 }

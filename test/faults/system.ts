@@ -21,15 +21,14 @@ export interface System {
   readonly progress: Progress
   /** URL of the lake. */
   readonly lake: string
-  /** Starts one more member of windowing; it is stopped by what is returned. */
-  startExtra(): Promise<() => Promise<void>>
+  /** Starts one more of the service that is named so; it is stopped by what is returned. */
+  startExtra(name: string): Promise<() => Promise<void>>
 }
 
 export const PARTITIONS = 4
 export const RULES = new URL('rules.yaml', import.meta.url).pathname
 
 const START_MS_MAX = 120_000
-const EXTRA = 'windowing 3'
 
 const ARGV: Readonly<Record<string, readonly string[]>> = {
   windowing: ['--idle-after', '5s'],
@@ -55,7 +54,7 @@ export async function withSystem<Result>(
   work: (system: System) => Promise<Result>,
 ): Promise<Result> {
   const root = fromCommit === null ? undefined : checkOut(fromCommit)
-  const stack = await startFaultyStack([...SERVICES, EXTRA], log)
+  const stack = await startFaultyStack([...SERVICES, ...new Set(SERVICES.map(extraOf))], log)
   const cluster = await openCluster(stack.env, PARTITIONS)
   const lake = `s3://lake/faults-${Date.now()}`
   const start = (name: string, from?: string): Supervised => {
@@ -65,8 +64,8 @@ export async function withSystem<Result>(
   }
   const running = new Map(SERVICES.map((name) => [name, start(name, root)]))
   const progress = watchProgress(cluster.admin, GROUPS)
-  async function startExtra(): Promise<() => Promise<void>> {
-    const service = start(EXTRA)
+  async function startExtra(name: string): Promise<() => Promise<void>> {
+    const service = start(extraOf(name))
     return () => service.stop().then(() => {})
   }
   try {
@@ -84,4 +83,9 @@ export async function withSystem<Result>(
     await cluster.close()
     await stack.stop()
   }
+}
+
+/** The name of one more than there are. */
+function extraOf(name: string): string {
+  return `${name.split(' ')[0]} 3`
 }
