@@ -25,7 +25,7 @@ export function createS3Store({ bucket, prefix, env }: S3StoreOptions): ObjectSt
   const client = new S3Client(clientConfig(env))
   const before = prefix === '' ? '' : `${prefix}/`
   const describe = `s3://${bucket}/${prefix}`
-  // A store that has taken something is set up: what it refuses after that is trouble, and may pass.
+  // A store that has taken something is set up: what it refuses after that may pass.
   let hasTaken = false
   return {
     describe,

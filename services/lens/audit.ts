@@ -25,18 +25,18 @@ const options = z.object({
 })
 
 const USAGE = `Proves over the offsets that windowing has committed that no record was lost or counted twice:
-raw = counted + dead-lettered in every range of every partition and for every grouping, sum of slices
-= results + too late in every window, and, with --lake, one row for each record. It reads, and
-changes nothing; services may run meanwhile. Ends with 1 and the first discrepancy when there is one.
+raw = counted + dead-lettered in every range of every partition, for every grouping; sum of slices =
+results + too late in every window; and, with --lake, one row for each record. It reads, and changes
+nothing; services may run meanwhile. Ends with 1 and the first discrepancy when there is one.
 
 usage: npm run lens -- audit [options]
   npm run lens -- audit
   npm run lens -- audit --since 2026-11-24T12:00:00Z --lake data/lake
   npm run -s lens -- audit --json | jq .first
 
-What the slices no longer hold (6 h) cannot be audited. It keeps the counts of every result of these
-hours, some 300 bytes each: of many series, choose fewer hours. --since and --until are times of append on
-the broker and choose whole ranges. A lake in S3 has to be copied into a folder first.
+What the slices no longer hold (6 h) cannot be audited; --since and --until are times of append on
+the broker and choose whole ranges: some 300 bytes are kept of each result in them. A lake in S3 has
+to be copied into a folder first.
 
 A discrepancy is one of
 ${findingsHelp()}`
