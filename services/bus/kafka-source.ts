@@ -29,6 +29,9 @@ const CONSUMER = {
   readUncommitted: true,
 }
 
+/** So long a fetch waits for a partition's work; then it goes on without that partition. */
+const BEHIND_MAX_MS = 1_000
+
 /** A heartbeat that is refused shows again at the end of the batch. */
 const BEAT_MS = 2_000
 
@@ -78,7 +81,8 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         const work = last.then(() => handlers.batch(whole, delivery)).catch(handlers.failed)
         under.set(place, work)
         try {
-          await (stopping ? work : last)
+          if (stopping) await work
+          else if (!(await isOverWithin(BEHIND_MAX_MS, last))) pauseUntil(last, topic, partition)
         } finally {
           clearInterval(beating)
         }
@@ -86,6 +90,13 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
         await heartbeat()
       },
     })
+  }
+
+  /** A fetch brings batches of all partitions, and the next one waits for all of them. */
+  function pauseUntil(over: Promise<void>, topic: string, partition: number): void {
+    const which = [{ topic, partitions: [partition] }]
+    consumer.pause(which)
+    void over.then(() => stopping || consumer.resume(which))
   }
 
   return {
@@ -120,6 +131,14 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
       await consumer.disconnect()
     },
   }
+}
+
+async function isOverWithin(ms: number, work: Promise<void>): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>()
+  const timer = setTimeout(late.resolve, ms, false)
+  return await Promise.race([work.then(() => true), late.promise]).finally(() => {
+    clearTimeout(timer)
+  })
 }
 
 function partitionsOf(assignment: Readonly<Record<string, number[]>>): TopicPartition[] {

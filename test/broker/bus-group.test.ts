@@ -71,6 +71,29 @@ for (const { name, open } of BUSES) {
       expect(most).to.equal(1)
     })
 
+    // The memory bus gives one batch at a time.
+    if (name !== BUSES[0]!.name)
+      it('give the records of other partitions while one is at work for long', async () => {
+        const topic = await newTopic(bus, 2)
+        const done = Promise.withResolvers<void>()
+        const member = await joined(fresh('group'), [topic], async (...all) => {
+          if (all[0].partition === 0) await done.promise
+          await commitAll(...all)
+        })
+        const of = (text: string) => member.texts().filter((each) => each.startsWith(text))
+        await append(bus, topic, 0, 'held 0')
+        await until('it is at work', () => of('held').length === 1)
+        for (let i = 1; i < 4; i++) {
+          await append(bus, topic, 0, `held ${i}`)
+          await append(bus, topic, 1, `free ${i}`)
+          await until(`free ${i} is read`, () => of('free').length === i)
+        }
+        expect(of('held'), 'one batch at a time').to.deep.equal(['held 0'])
+        done.resolve()
+        await until('all are read', () => of('held').length === 4)
+        expect(of('held')).to.deep.equal(['held 0', 'held 1', 'held 2', 'held 3'])
+      })
+
     it('hand a commit and its metadata to the next owner, up to 4,000 bytes', async () => {
       const topic = await newTopic(bus, 2)
       const group = fresh('group')
