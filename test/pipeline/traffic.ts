@@ -15,18 +15,25 @@ export interface TrafficOptions {
   readonly lateUsMax: number
 }
 
-/** Records in the order in which they are sent, each with the event time at which it is sent. */
-export function traffic(options: TrafficOptions): { record: TokenEvents; sendUs: number }[] {
+/** A record, the event time at which it is sent, and how long after its last event that is. */
+export interface Sent {
+  readonly record: TokenEvents
+  readonly sendUs: number
+  readonly lateUs: number
+}
+
+/** Records in the order in which they are sent. */
+export function traffic(options: TrafficOptions): Sent[] {
   const { seed, requests, series, startUs, spanUs, lateShare, lateUsMax } = options
   const random = createRandom(seed)
-  const sent: { record: TokenEvents; sendUs: number }[] = []
+  const sent: Sent[] = []
   for (let i = 0; i < requests; i++) {
     const startedAt = startUs + Math.floor(random() * spanUs)
     for (const record of request(i, startedAt, Math.floor(random() * series), options, random)) {
       const gaps = record.gaps_us.reduce((sum, gap) => sum + gap, 0)
       const doneUs = startedAt + Math.max(record.elapsed_us + gaps, record.end?.duration_us ?? 0)
-      const late = random() < lateShare ? random() * lateUsMax : random() * 1e6
-      sent.push({ record, sendUs: doneUs + Math.floor(late) })
+      const lateUs = Math.floor(random() < lateShare ? random() * lateUsMax : random() * 1e6)
+      sent.push({ record, sendUs: doneUs + lateUs, lateUs })
     }
   }
   return sent.sort((a, b) => a.sendUs - b.sendUs)

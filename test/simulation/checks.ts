@@ -1,9 +1,21 @@
 /** What must hold at the end of a run, whatever happened in it. */
-import type { Aggregate, DeadLetter, TokenEvents, TriggerEvent } from '../../schemas/records.ts'
+import type {
+  Aggregate,
+  DeadLetter,
+  ResourceSample,
+  TokenEvents,
+  TriggerEvent,
+} from '../../schemas/records.ts'
 import { AGGREGATES, DEAD_LETTERS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../../services/bus/codec.ts'
 import type { StageHealth } from '../../services/bus/health.ts'
-import { differences, latest, recompute, triggerFaults } from '../pipeline/oracle.ts'
+import {
+  differences,
+  type ExactWindow,
+  latest,
+  recompute,
+  triggerFaults,
+} from '../pipeline/oracle.ts'
 import { lakeFaults, type Placed } from './lake-checks.ts'
 import { otlpFaults } from './otlp-checks.ts'
 import type { StageName } from './processes.ts'
@@ -13,6 +25,9 @@ import { ruleFaults } from './trigger-checks.ts'
 
 interface Run {
   readonly records: readonly TokenEvents[]
+  /** Those of them that cannot have been too late. */
+  readonly onTime: readonly TokenEvents[]
+  readonly samples: readonly ResourceSample[]
   /** topic-partition-offset of what is none. */
   readonly poisoned: ReadonlySet<string>
   readonly bus: SimBus
@@ -36,6 +51,7 @@ export function faultsFound(run: Run): readonly string[] {
   }
   return [
     ...windowFaults(run, aggregates),
+    ...readingFaults(run, aggregates),
     ...deadLetterFaults(run),
     ...anomalies(run),
     ...triggerFaults(events),
@@ -73,12 +89,63 @@ function windowFaults(run: Run, aggregates: readonly Aggregate[]): readonly stri
     const incomplete = published.filter(([, aggregate]) => aggregate.incomplete)
     if (incomplete.length > 0) return [`${incomplete[0]![0]}: still incomplete`]
     run.seen.incomplete = aggregates.filter((aggregate) => aggregate.incomplete).length
-    const exact = [...recompute(run.records)].filter(isFinal)
-    if (exact.length === 0) return ['there was nothing to check']
-    return differences(new Map(published), new Map(exact)).slice(0, 5)
+    const exact = new Map([...recompute(run.records)].filter(isFinal))
+    if (exact.size === 0) return ['there was nothing to check']
+    const isAllOnTime = run.onTime.length === run.records.length
+    const certain = isAllOnTime ? exact : recompute(run.onTime)
+    const isOpen = (key: string) => !isAllOnTime && !same(exact.get(key), certain.get(key))
+    const found = differences(
+      new Map(published.filter(([key]) => !isOpen(key))),
+      new Map([...exact].filter(([key]) => !isOpen(key))),
+    )
+    const open = [...exact.keys()].filter(isOpen)
+    const got = new Map(published)
+    return [
+      ...found,
+      ...open.flatMap((key) => boundFaults(key, got.get(key), certain.get(key), exact.get(key)!)),
+    ].slice(0, 5)
   } catch (error) {
     return [(error as Error).message]
   }
+}
+
+/** Every sample is a reading of the fleet's minute that it fell in, once. */
+function readingFaults(run: Run, aggregates: readonly Aggregate[]): readonly string[] {
+  const minutes = new Map<number, number>()
+  for (const { at } of run.samples) {
+    const start = Math.floor(at / 60e6) * 60_000
+    minutes.set(start, (minutes.get(start) ?? 0) + 1)
+  }
+  run.seen.samples = run.samples.length
+  const revisions = new Map<number, Aggregate>()
+  for (const each of aggregates) {
+    const isFleet = Object.keys(each.series).length === 0
+    if (!isFleet || each.size_s !== 60 || each.end > run.finalMs) continue
+    if (each.revision >= (revisions.get(each.start)?.revision ?? 0)) revisions.set(each.start, each)
+  }
+  return [...minutes].flatMap(([start, readings]) => {
+    const got = revisions.get(start)?.gauges.gpu_utilization?.count ?? 0
+    const isDue = start + 60_000 <= run.finalMs
+    return isDue && got !== readings ? [`minute ${start}: ${got} readings, not ${readings}`] : []
+  })
+}
+
+function same(one: ExactWindow | undefined, other: ExactWindow | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
+}
+
+/** Of a window that something may be too late for: no less than the rest, no more than all. */
+function boundFaults(
+  key: string,
+  got: Aggregate | undefined,
+  least: ExactWindow | undefined,
+  most: ExactWindow,
+): readonly string[] {
+  return Object.entries(most.counts).flatMap(([name, max]) => {
+    const n = got?.[name as 'requests'] ?? 0
+    const min = least?.counts[name] ?? 0
+    return n < min || n > max ? [`${key}: ${name} is ${n}, not within ${min} and ${max}`] : []
+  })
 }
 
 function endOf(key: string): number {
@@ -96,9 +163,11 @@ function deadLetterFaults(run: Run): readonly string[] {
   ]
 }
 
-const ANOMALIES = ['gap_range', 'overlap_range', 'incomplete_range', 'too_late_request'] as const
+const ANOMALIES = ['gap_range', 'overlap_range', 'incomplete_range'] as const
 
-function anomalies({ health }: Run): readonly string[] {
+function anomalies({ health, records, onTime, seen }: Run): readonly string[] {
   const totals = health.statistics.totals()
-  return ANOMALIES.filter((name) => totals[name]).map((name) => `${name}: ${totals[name]}`)
+  seen.too_late = (totals.too_late_request ?? 0) + (totals.too_late_window ?? 0)
+  const never = records.length === onTime.length ? [...ANOMALIES, 'too_late_request'] : ANOMALIES
+  return never.filter((name) => totals[name]).map((name) => `${name}: ${totals[name]}`)
 }

@@ -15,12 +15,16 @@ export interface SimBus {
   /** Appends at once, as somebody outside of the simulation. */
   append(topic: string, partition: number, records: readonly NewRecord[]): void
   records(topic: string, partition: number): readonly LogRecord[]
+  /** Sets the clock of each partition's broker anew. */
+  setClocks(): void
 }
 
 export interface SimBusParts {
   readonly world: World
   readonly faults: () => Faults
   readonly partitions: number
+  /** How far the clock of a broker may be off, to either side. */
+  readonly skewMs: number
   readonly seen: Seen
 }
 
@@ -28,9 +32,12 @@ const UNKNOWN = new LensError('send_outcome_unknown', 'the reply is lost', { ret
 const AWAY = new LensError('broker_unavailable', 'no answer', { retryable: true })
 
 /** An empty log; every topic exists. */
-export function createSimBus({ world, faults, partitions, seen }: SimBusParts): SimBus {
+export function createSimBus(around: SimBusParts): SimBus {
+  const { world, faults, partitions, skewMs, seen } = around
   const logs = new Map<string, LogRecord[]>()
   const groups = new Map<string, SimGroup>()
+  /** By how much the clock of a partition's broker is off. */
+  const offMs = new Map<string, number>()
   const broker: Actor = { name: 'broker', state: 'running' }
   const count = (what: string) => {
     seen[what] = (seen[what] ?? 0) + 1
@@ -48,7 +55,9 @@ export function createSimBus({ world, faults, partitions, seen }: SimBusParts): 
 
   function append(topic: string, partition: number, records: readonly NewRecord[]) {
     const log = logOf(topic, partition)
-    const appendMs = Math.floor(world.nowMs())
+    const place = `${topic}-${partition}`
+    if (!offMs.has(place)) offMs.set(place, world.upTo(2 * skewMs + 1) - skewMs)
+    const appendMs = Math.floor(world.nowMs()) + offMs.get(place)!
     const baseOffset = log.length
     for (const { key, value } of records) {
       const bytes = { key: key === null ? null : Buffer.from(key), value: Buffer.from(value) }
@@ -117,5 +126,5 @@ export function createSimBus({ world, faults, partitions, seen }: SimBusParts): 
     }
   }
 
-  return { of: busOf, groups, append, records: logOf }
+  return { of: busOf, groups, append, records: logOf, setClocks: () => offMs.clear() }
 }

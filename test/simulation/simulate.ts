@@ -1,5 +1,6 @@
 /** One run of the whole pipeline under one seed: what happens, and what is checked at its end. */
-import { TOKEN_EVENTS } from '../../schemas/topics.ts'
+import type { ResourceSample } from '../../schemas/records.ts'
+import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
 import {
   type Codec,
   createCodec,
@@ -9,7 +10,7 @@ import {
 import { createFileRegistry } from '../../services/bus/registry.ts'
 import { partitionOf } from '../../services/core/hash.ts'
 import { traffic } from '../pipeline/traffic.ts'
-import { NOON_MS } from '../records.ts'
+import { NOON_MS, resourceSample } from '../records.ts'
 import { faultsFound } from './checks.ts'
 import { createHealths, createProcess, type Process, type StageName } from './processes.ts'
 import { createSimBus, type Seen, type SimBus } from './sim-bus.ts'
@@ -31,6 +32,11 @@ const DAY_US = 86_400e6
 const SPAN_MS = 100_000
 /** Less than the lateness that is allowed, so that everything has to be counted. */
 const LATE_MAX_US = 110e6
+/** In some runs some records are later. */
+const TOO_LATE_MAX_US = 480e6
+/** Two brokers' clocks differ by less than the cut margin, which is 2 s. */
+const SKEW_MS_MAX = 900
+const FUTURE_US = 600e6
 const SETTLE_MS = 75_000
 const PROCESSES: readonly [StageName, string][] = [
   ['windowing', 'windowing-a'],
@@ -74,6 +80,8 @@ export async function openCodec(): Promise<Codec> {
 function createPlan(world: World) {
   const share = (most: number) => (world.chance(0.4) ? 0 : (most * (1 + world.upTo(9))) / 10)
   const lag = world.chance(0.25) ? createLag(world) : null
+  // Of what happened in the time of a run alone, nothing can be too late.
+  const tooLate = lag === null && world.chance(0.2)
   return {
     faults: {
       refused: share(0.05),
@@ -89,10 +97,14 @@ function createPlan(world: World) {
     rebalance: lag ? 0 : share(0.004),
     silence: lag ? 0 : share(0.002),
     poison: share(0.05),
+    sample: share(0.2),
+    skewMs: world.chance(0.4) ? 0 : SKEW_MS_MAX,
+    clockSet: share(0.004),
+    lateUsMax: tooLate ? TOO_LATE_MAX_US : LATE_MAX_US,
     /** How fast time passes beside the steps. */
     hurry: 0.02 + world.upTo(20) / 100,
     /** A backfill of yesterday, so many times as fast as it happened; 0: the load is live. */
-    pace: world.chance(0.4) ? 1 + world.upTo(6) : 0,
+    pace: tooLate ? 6 + world.upTo(5) : world.chance(0.4) ? 1 + world.upTo(6) : 0,
     idlePartition: world.chance(0.3),
     pauses: Array.from({ length: world.upTo(5) }, () => createPause(world, world.upTo(SPAN_MS))),
     rollS: ROLLS_S[world.upTo(ROLLS_S.length)]!,
@@ -124,7 +136,8 @@ function createLag(world: World) {
 }
 
 /** What is sent in SPAN_MS and the pauses, a part of it late: by as much as may be, at most. */
-function createTraffic(seed: number, { pace, pauses, held }: ReturnType<typeof createPlan>) {
+function createTraffic(seed: number, plan: ReturnType<typeof createPlan>) {
+  const { pace, pauses, held, lateUsMax } = plan
   const startUs = NOON_MS * 1000 - (pace > 0 ? DAY_US : 0)
   const speed = Math.max(1, pace)
   const sent = traffic({
@@ -133,15 +146,16 @@ function createTraffic(seed: number, { pace, pauses, held }: ReturnType<typeof c
       requests: 40,
       series: 4,
       chunksMax: 30,
-      lateShare: held ? 0.4 : 0.2,
-      lateUsMax: LATE_MAX_US,
+      lateShare: held || lateUsMax > LATE_MAX_US ? 0.4 : 0.2,
+      lateUsMax,
     },
     ...{ startUs, spanUs: SPAN_MS * 1000 * speed },
   })
-  return sent.map(({ record, sendUs }) => {
+  return sent.map(({ record, sendUs, lateUs }) => {
     const ms = (sendUs - startUs) / 1000 / speed
     const waited = pauses.filter(({ afterMs }) => afterMs <= ms)
-    return { record, sendMs: NOON_MS + ms + waited.reduce((sum, { forMs }) => sum + forMs, 0) }
+    const sendMs = NOON_MS + ms + waited.reduce((sum, { forMs }) => sum + forMs, 0)
+    return { record, sendMs, mayBeTooLate: lateUs > LATE_MAX_US }
   })
 }
 
@@ -157,7 +171,8 @@ export async function simulate(
   world.note(JSON.stringify(plan))
   const seen: Seen = {}
   let faults: Faults = plan.faults
-  const bus = createSimBus({ world, faults: () => faults, partitions: PARTITIONS, seen })
+  const { skewMs } = plan
+  const bus = createSimBus({ world, faults: () => faults, partitions: PARTITIONS, skewMs, seen })
   const count = (what: string) => {
     seen[what] = (seen[what] ?? 0) + 1
   }
@@ -172,18 +187,30 @@ export async function simulate(
   })
   const waiting = createTraffic(seed, plan)
   const records = waiting.map(({ record }) => record)
+  const onTime = waiting.flatMap(({ record, mayBeTooLate }) => (mayBeTooLate ? [] : [record]))
   const poisoned = new Set<string>()
+  const samples: ResourceSample[] = []
   for (const process of processes) process.start()
 
   function send(): void {
     while (waiting.length > 0 && waiting[0]!.sendMs <= world.nowMs()) {
-      const { record } = waiting.shift()!
+      const { record, mayBeTooLate } = waiting.shift()!
       const partition = plan.idlePartition ? 0 : partitionOf(record.request_id, PARTITIONS)
       const value = codec.encode(TOKEN_EVENTS, record)
       bus.append(TOKEN_EVENTS, partition, [{ key: record.request_id, value }])
+      if (!mayBeTooLate && world.chance(plan.sample)) {
+        const sample = resourceSample({ at: record.started_at + record.elapsed_us })
+        const bytes = codec.encode(RESOURCE_SAMPLES, sample)
+        bus.append(RESOURCE_SAMPLES, world.upTo(PARTITIONS), [{ key: null, value: bytes }])
+        samples.push(sample)
+      }
       if (!world.chance(plan.poison)) continue
       const offset = bus.records(TOKEN_EVENTS, partition).length
-      bus.append(TOKEN_EVENTS, partition, [{ key: null, value: Buffer.of(0, 0, 0) }])
+      const started_at = world.nowMs() * 1000 + FUTURE_US
+      const bad = world.chance(0.5)
+        ? codec.encode(TOKEN_EVENTS, { ...record, started_at })
+        : Buffer.of(0, 0, 0)
+      bus.append(TOKEN_EVENTS, partition, [{ key: null, value: bad }])
       poisoned.add(`${TOKEN_EVENTS}-${partition}-${offset}`)
     }
   }
@@ -208,7 +235,18 @@ export async function simulate(
     await settled()
     world.advance(250)
   }
-  const checked = { records, poisoned, bus, sinks, codec, health, seen, partitions: PARTITIONS }
+  const checked = {
+    records,
+    onTime,
+    samples,
+    poisoned,
+    bus,
+    sinks,
+    codec,
+    health,
+    seen,
+    partitions: PARTITIONS,
+  }
   const times = { endMs: world.nowMs(), finalMs: world.nowMs() - 30_000 }
   const rollMs = plan.rollS * 1000
   const found = isChecked ? faultsFound({ ...checked, ...times, rollMs }) : []
@@ -265,6 +303,11 @@ function strike(
     for (const group of bus.groups.values()) group.rejoin()
   } else if ((process.failed || actor.state === 'dead') && world.chance(0.05)) {
     restart(process, bus)
+  }
+  if (world.chance(plan.clockSet)) {
+    count('clock_set')
+    world.note('the clocks of the brokers are set')
+    bus.setClocks()
   }
   if (world.chance(plan.rebalance)) for (const group of bus.groups.values()) group.rebalance()
   if (world.chance(plan.silence)) {

@@ -6,7 +6,16 @@ import { openCodec, simulate } from './simulate.ts'
 const SEEDS = Number(process.env.LENS_SEEDS ?? 100)
 
 /** What a run must have seen to be worth anything. */
-const MUST_SEE = ['kill', 'pause', 'stop', 'rebalance', 'replayed', 'commit_refused', 'silence']
+const MUST_SEE = [
+  'kill',
+  'pause',
+  'stop',
+  'rebalance',
+  'replayed',
+  'commit_refused',
+  'silence',
+  'clock_set',
+]
 const MUST_GO_WRONG = ['reply_lost', 'torn_append', 'late_append', 'stop_paused']
 const SINKS = ['late_put', 'overwritten', 'slow_sink', 'sink_reply_lost', 'otlp_repeats']
 
@@ -27,6 +36,8 @@ describe('simulation', () => {
     expect(failed, 'npm run simulate -- --seed N shows what happened').deep.equal([])
     expect(seen).include.all.keys(...MUST_SEE, ...MUST_GO_WRONG, ...SINKS)
     expect(seen.incomplete, 'windows that were held for too long').greaterThan(0)
+    expect(seen.too_late, 'what no window could take any more').greaterThan(0)
+    expect(seen.samples).greaterThan(0)
   }).timeout(SEEDS * 5_000)
 
   it('does the same again under the same seed', async () => {
