@@ -13,7 +13,9 @@ export const statisticsOptions = z.object({
     ),
   liveEvery: duration
     .prefault('1s')
-    .describe('how often results of open windows are published; many series: less often'),
+    .describe(
+      'how often results of open 1-minute windows come; longer ones and many series: less often',
+    ),
   noFleet: toggle.describe('the whole fleet is none of the groupings of windowing'),
 })
 

@@ -16,6 +16,7 @@ import {
   reportWatermark,
 } from '../core/windows/watermark.ts'
 import type { Run } from './incomplete.ts'
+import { createLivePace, type LiveBudget } from './live-pace.ts'
 import { type CompleteRange, createMerger } from './merger.ts'
 import { createWindows } from './windows.ts'
 
@@ -24,7 +25,7 @@ export interface StatisticsPolicy extends WindowPlan {
   readonly latenessMs: number
   /** How long a window waits for a partition that others are ahead of. */
   readonly holdMs: number
-  /** How often results of open windows are published. */
+  /** How often results of the shortest open windows are published. */
   readonly liveEveryMs: number
   /** Topics that windowing reads: each must have reported before a window can close. */
   readonly sourceTopics: readonly string[]
@@ -37,12 +38,10 @@ const COMMIT_EVERY_MS = 1_000
 /** Results in one plan. */
 const PART_MAX = 1_000
 
-/** Live results of one partition: with more than so many a second, they come less often. */
-const LIVE_PER_SECOND_MAX = 1_000
-
 /** What the processor of one partition works with: its counters, and what reads slices. */
 export interface StatisticsParts {
   readonly mergeSlices: MergeSlices
+  readonly liveBudget: LiveBudget
   count(name: string, times: number): void
   level(name: string, value: number, partition: number): void
 }
@@ -91,11 +90,11 @@ export function createStatistics(
   const merger = createMerger(counted, (offset) => offset < live)
   const watermarks = createWatermarks(policy.sourceTopics)
   const hold = createHold(policy.holdMs)
+  const pace = createLivePace(policy, parts.liveBudget)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
   let committedMs = Number.NEGATIVE_INFINITY
-  let liveDueMs = Number.NEGATIVE_INFINITY
   let lastAppendMs = Number.NEGATIVE_INFINITY
   let isReplaying = true
   endReplay()
@@ -143,7 +142,7 @@ export function createStatistics(
       uncommitted = false
       committedMs = nowMs
     }
-    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs: liveDueMs }
+    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs: pace.dueMs() }
   }
 
   function* results(batch: Batch): Iterable<Aggregate> {
@@ -159,12 +158,14 @@ export function createStatistics(
   }
 
   function* liveResults(nowMs: number): Iterable<Aggregate> {
-    let count = 0
-    for (const aggregate of windows.live()) {
-      count++
+    const sizesMs = pace.dueSizesMs(nowMs)
+    if (sizesMs.length === 0) return
+    let results = 0
+    for (const aggregate of windows.live(sizesMs)) {
+      results++
       yield aggregate
     }
-    liveDueMs = nowMs + Math.max(policy.liveEveryMs, (count / LIVE_PER_SECOND_MAX) * 1000)
+    pace.shown(sizesMs, nowMs, results)
   }
 
   /** Takes a part of the results at a time: a watermark that jumps over a day closes thousands. */
@@ -191,8 +192,8 @@ export function createStatistics(
       parts.level('series', windows.seriesCount(), partition)
       const delayMs = brokerMs - windows.through()
       if (Number.isFinite(delayMs)) parts.level('watermark_delay_ms', delayMs, partition)
-      const live = brokerMs >= liveDueMs ? liveResults(brokerMs) : []
-      return inParts(AGGREGATES_LIVE, live[Symbol.iterator](), () => brokerMs)
+      const live = liveResults(brokerMs)[Symbol.iterator]()
+      return inParts(AGGREGATES_LIVE, live, () => brokerMs)
     },
     onDrain: () => plan([], Number.POSITIVE_INFINITY),
   }

@@ -20,14 +20,14 @@ export interface SeriesState {
   readonly late: Set<number>
   /** Windows to correct at the next step, by windowKey. */
   readonly dirty: Map<string, WindowEnd>
-  /** Ends of the minutes that something was counted in since the last live results. */
-  readonly changed: Set<number>
+  /** Ends of minutes that something was counted in, with the sizes that have not shown it live. */
+  readonly changed: Map<number, readonly number[]>
 }
 
 /** A series without panes. */
 export function createSeriesState(series: Series): SeriesState {
   const [panes, revisions, dirty] = [new Map(), new Map(), new Map()]
-  return { series, panes, revisions, late: new Set(), dirty, changed: new Set() }
+  return { series, panes, revisions, late: new Set(), dirty, changed: new Map() }
 }
 
 /** The key of a window in the maps of a series. */
@@ -51,11 +51,44 @@ export function* windowResults(
   }
 }
 
-/** Ends of the minutes that have changed, those over by `nextMs` as the one that ends then. */
-export function takeChanged({ changed }: SeriesState, nextMs: number): Set<number> {
-  const ends = new Set([...changed].map((endMs) => Math.max(endMs, nextMs)))
-  changed.clear()
-  return ends
+const OPEN: Settled = { final: false, revision: 0 }
+
+/** Results so far of the windows of these sizes that hold what they have not shown. */
+export function* liveResults(
+  state: SeriesState,
+  plan: WindowPlan,
+  nextMs: number,
+  sizesMs: readonly number[],
+): Iterable<Aggregate> {
+  for (const [endMs, unseen] of takeUnseen(state, nextMs, sizesMs)) {
+    yield* windowResults(state, { ...plan, sizesMs: unseen }, endMs, () => OPEN)
+  }
+}
+
+/**
+ * Ends of the minutes that have changed, those over by `nextMs` as the one that ends then, each
+ * with those of these sizes that have not shown it. Now they have.
+ */
+function takeUnseen(
+  { changed }: SeriesState,
+  nextMs: number,
+  sizesMs: readonly number[],
+): Map<number, readonly number[]> {
+  const taken = new Map<number, readonly number[]>()
+  for (const [endMs, unseen] of changed) {
+    const due = unseen.filter((sizeMs) => sizesMs.includes(sizeMs))
+    if (due.length === 0) continue
+    if (due.length === unseen.length) changed.delete(endMs)
+    else changed.set(endMs, subtract(unseen, due))
+    const shownMs = Math.max(endMs, nextMs)
+    const already = taken.get(shownMs) ?? []
+    taken.set(shownMs, [...already, ...subtract(due, already)])
+  }
+  return taken
+}
+
+function subtract(from: readonly number[], what: readonly number[]): readonly number[] {
+  return from.filter((each) => !what.includes(each))
 }
 
 /** The windows to correct that end by `to`, by end and size; they are dirty no more. */

@@ -6,6 +6,7 @@ import { createSliceDecoder, mergeSlices } from '../bus/slice-reader.ts'
 import { LensError } from '../core/errors.ts'
 import { DEFAULT_WINDOWS, windowPlanFault } from '../core/windows/hopping.ts'
 import type { StatisticsConfig } from './config.ts'
+import { createLiveBudget } from './live-pace.ts'
 import { createStatistics } from './processor.ts'
 
 /** What must never happen: each is said, not only counted. */
@@ -29,6 +30,7 @@ export function statisticsStage(
     sourceTopics: [TOKEN_EVENTS, RESOURCE_SAMPLES],
     hasFleet: !config.noFleet,
   }
+  const liveBudget = createLiveBudget()
   return {
     name: 'statistics',
     group: 'lens-statistics',
@@ -38,6 +40,7 @@ export function statisticsStage(
     create(assignment) {
       const parts = {
         mergeSlices,
+        liveBudget,
         level: health.level,
         count(name: string, times: number) {
           health.count(name, times)

@@ -11,11 +11,11 @@ import {
   ended,
   endsBetween,
   expireSeries,
+  liveResults,
   markLate,
   resultEnds,
   type SeriesState,
   type Settled,
-  takeChanged,
   takeDirty,
   type WindowEnd,
   windowKey,
@@ -66,8 +66,11 @@ export interface Windows {
    * anything else is done.
    */
   advance(to: Progress): Iterable<Aggregate>
-  /** The open windows that are the first to hold what has changed since the last call. */
-  live(): Iterable<Aggregate>
+  /**
+   * The open windows of these sizes that are the first to hold what has changed since they were
+   * asked for last.
+   */
+  live(sizesMs: readonly number[]): Iterable<Aggregate>
   /** Event time up to which windows have been closed; -Infinity before the first watermark. */
   through(): number
   wholeMs: Incomplete['wholeMs']
@@ -90,8 +93,6 @@ const STEP_MS = 10_000
 function step(ms: number): number {
   return Math.floor(ms / STEP_MS) * STEP_MS
 }
-
-const OPEN = { final: false, revision: 0 }
 
 /** No series yet. */
 export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windows {
@@ -163,7 +164,7 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
         const state = stateOf(all, record.series!)
         floors.set(startMs, Math.min(floors.get(startMs) ?? floorOffset, floorOffset))
         const firstEndMs = firstEndAfter(policy, startMs)
-        state.changed.add(firstEndMs)
+        state.changed.set(firstEndMs, policy.sizesMs)
         if (firstEndMs <= through) {
           state.late.add(firstEndMs)
           parts.count('late_slice', 1)
@@ -196,13 +197,9 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
         expire()
       }
     },
-    *live() {
+    *live(sizesMs) {
       const nextMs = firstEndAfter(policy, through)
-      for (const state of all.values()) {
-        for (const endMs of takeChanged(state, nextMs)) {
-          yield* windowResults(state, policy, endMs, () => OPEN)
-        }
-      }
+      for (const state of all.values()) yield* liveResults(state, policy, nextMs, sizesMs)
     },
     through: () => through,
     wholeMs: incomplete.wholeMs,

@@ -12,8 +12,12 @@ import { type Delays, startWatch } from './delay/watch.ts'
 import type { Bench, BenchSurroundings, Figure, Target } from './figure.ts'
 import { filledCluster, type Servers, startOurs, startServers } from './kafka-bench.ts'
 
-/** Chunks a second that the bench `both` reaches here; the loads are shares of it. */
-const CAPACITY = Number(process.env.BENCH_CAPACITY ?? 6e6)
+/**
+ * Chunks a second of live traffic that both services keep up with here, the load and the broker
+ * beside them; the loads are shares of it. Of a backlog they take more (`both`): it has fewer
+ * ranges.
+ */
+const CAPACITY = Number(process.env.BENCH_CAPACITY ?? 2.4e6)
 const LOADS = [0.1, 0.5, 0.8]
 const TARGET_LOAD = 0.5
 const PROVISIONAL: Target = { of: 'value', is: 'at most', bound: 3 }

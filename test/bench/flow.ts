@@ -8,6 +8,7 @@ import type { Plan } from '../../services/core/processor.ts'
 import { DEFAULT_WINDOWS } from '../../services/core/windows/hopping.ts'
 import { DEFAULT_GROUPINGS } from '../../services/core/windows/series.ts'
 import type { EncodedWindowSlice } from '../../services/core/windows/slice.ts'
+import { createLiveBudget } from '../../services/statistics/live-pace.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
 import { createFoldShared, DEFAULT_SERIES_MAX } from '../../services/windowing/fold.ts'
 import { createWindowing, DEFAULT_RECORDS_MAX } from '../../services/windowing/processor.ts'
@@ -96,7 +97,7 @@ export function flow(
 /** Statistics of all partitions. */
 export function createMerging(codec: Codec, partitions: number) {
   const decode = createSliceDecoder(codec)
-  const parts = { ...NO_COUNTS, mergeSlices }
+  const parts = { ...NO_COUNTS, mergeSlices, liveBudget: createLiveBudget() }
   const statistics = Array.from({ length: partitions }, (_, q) =>
     createStatistics(assigned(WINDOW_SLICES, q, partitions), STATISTICS, parts),
   )

@@ -1,6 +1,6 @@
 /** Fills lens.token-events of a real broker with more than a fleet sends in a minute. */
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
-import { type OutgoingRecord, writeBatch } from '../../services/bus/record-batch-writer.ts'
+import { writeBatch } from '../../services/bus/record-batch-writer.ts'
 import type { Cluster } from '../broker/cluster.ts'
 import { NOON_US } from '../records.ts'
 import { type Movable, movable, movedTo } from './movable.ts'
@@ -67,14 +67,14 @@ function batchesOf(
 ): Buffer[] {
   const beganUs = Date.now() * 1000 - POOL_SPAN_US - REQUEST_US_MAX
   const batches: Buffer[] = []
-  let waiting: OutgoingRecord[] = []
+  let waiting: Buffer[] = []
   let size = 0
   let passed = 0
   for (let i = first; i < records; i += step) {
     const record = pool[i % pool.length]!
     const roundsUs = Math.floor((passed * step) / BYTES_PER_US)
     const value = movedTo(record, beganUs + roundsUs + record.startedUs)
-    waiting.push({ value, offsetDelta: waiting.length, timestampDelta: 0 })
+    waiting.push(value)
     size += value.length
     passed += value.length
     if (size < BATCH_BYTES) continue
@@ -86,10 +86,12 @@ function batchesOf(
   return batches
 }
 
-function batchOf(records: readonly OutgoingRecord[]): Buffer {
+/** A batch of records without keys, appended now. */
+export function batchOf(values: readonly Buffer[]): Buffer {
   const nowMs = Date.now()
+  const records = values.map((value, i) => ({ value, offsetDelta: i, timestampDelta: 0 }))
   return writeBatch({
-    ...{ records, firstTimestamp: nowMs, maxTimestamp: nowMs, lastOffsetDelta: records.length - 1 },
+    ...{ records, firstTimestamp: nowMs, maxTimestamp: nowMs, lastOffsetDelta: values.length - 1 },
     ...{ producerId: -1, producerEpoch: -1, firstSequence: -1 },
     ...{ transactional: false, compression: 0 },
   }).buf

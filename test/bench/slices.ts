@@ -5,6 +5,7 @@ import { mergeSlices } from '../../services/bus/slice-reader.ts'
 import type { Processor } from '../../services/core/processor.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { SLICE_MS } from '../../services/core/windows/slice.ts'
+import { createLiveBudget } from '../../services/statistics/live-pace.ts'
 import { createStatistics } from '../../services/statistics/processor.ts'
 import { NOON_MS, sliceRecord, sliceRecordOf } from '../records.ts'
 import { countedOf, measuredOf, seriesLabels } from './fleet.ts'
@@ -25,7 +26,8 @@ export function createAlone(partitions = 1): Processor {
     partitions: Object.fromEntries(topics.map((topic) => [topic, partitions])),
   }
   const policy = { ...STATISTICS, sourceTopics: [SOURCE_TOPIC], hasFleet: false }
-  return createStatistics(assignment, policy, { count: () => {}, level: () => {}, mergeSlices })
+  const parts = { mergeSlices, liveBudget: createLiveBudget() }
+  return createStatistics(assignment, policy, { ...parts, count: () => {}, level: () => {} })
 }
 
 export interface Load {

@@ -4,33 +4,47 @@ import { addExact } from './exact-sum.ts'
 /**
  * Integers at rest: seven bits to a byte, the sign in the lowest bit of all, and behind a zero how
  * many of them follow each other. Exact for every integer of at most 52 bits.
+ *
+ * What is packed one after the other lies in one slab: it is of the same minute of many series, and
+ * is let go of together. An array for each would take some hundred bytes more.
  */
-let scratch = new Uint8Array(4096)
+const SLAB_BYTES = 256 * 1024
+const INTEGER_BYTES_MAX = 8
+
+let slab = new Uint8Array(0)
+let begin = 0
 let end = 0
 
 /** Begins anew; what was packed before and not taken is forgotten. */
 export function beginPacking(): void {
-  end = 0
+  end = begin
 }
 
-/** All that was packed since, in bytes of its own. */
+/** All that was packed since. */
 export function takePacked(): Uint8Array {
-  return scratch.slice(0, end)
+  const packed = slab.subarray(begin, end)
+  begin = end
+  return packed
 }
 
 /** Packs one integer. */
 export function packInteger(value: number): void {
-  if (end + 8 > scratch.length) {
-    const grown = new Uint8Array(scratch.length * 2)
-    grown.set(scratch)
-    scratch = grown
-  }
+  if (end + INTEGER_BYTES_MAX > slab.length) moveOn()
   let rest = value < 0 ? -2 * value - 1 : 2 * value
   while (rest >= 128) {
-    scratch[end++] = (rest % 128) | 128
+    slab[end++] = (rest % 128) | 128
     rest = Math.floor(rest / 128)
   }
-  scratch[end++] = rest
+  slab[end++] = rest
+}
+
+/** Takes what was begun into a new slab. */
+function moveOn(): void {
+  const begun = slab.subarray(begin, end)
+  slab = new Uint8Array(Math.max(SLAB_BYTES, begun.length * 2))
+  slab.set(begun)
+  begin = 0
+  end = begun.length
 }
 
 /** Where the next integer is read. */

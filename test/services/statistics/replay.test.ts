@@ -4,6 +4,7 @@ import { mergeSlices } from '../../../services/bus/slice-reader.ts'
 import type { Commit, Decoded, Plan } from '../../../services/core/processor.ts'
 import { createRandom } from '../../../services/core/random.ts'
 import { DEFAULT_WINDOWS } from '../../../services/core/windows/hopping.ts'
+import { createLiveBudget } from '../../../services/statistics/live-pace.ts'
 import { createStatistics } from '../../../services/statistics/processor.ts'
 import { sliceRecordOf } from '../../records.ts'
 import { SOURCE_TOPIC, slicesLog } from './slices-log.ts'
@@ -35,7 +36,7 @@ function run(log: readonly Decoded[], committed: Commit | null, seed: number) {
       partitions: { [AGGREGATES]: 1, [AGGREGATES_LIVE]: 1, [WINDOW_SLICES]: 1 },
     },
     POLICY,
-    { count: () => {}, level: () => {}, mergeSlices },
+    { count: () => {}, level: () => {}, mergeSlices, liveBudget: createLiveBudget() },
   )
   for (let at = processor.startOffset!; at < log.length; ) {
     const records = log.slice(at, at + 1 + Math.floor(random() * 12))

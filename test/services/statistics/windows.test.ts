@@ -142,10 +142,10 @@ describe('statistics/windows', () => {
     windows.merge(slice(0), 0)
     windows.merge(slice(0, 2, { model: 'n' }), 0)
     to(windows, 40)
-    expect(show([...windows.live()])).deep.equal(['60: 1 (0)', '60: 2 (0)'])
-    expect([...windows.live()]).deep.equal([])
+    expect(show([...windows.live(POLICY.sizesMs)])).deep.equal(['60: 1 (0)', '60: 2 (0)'])
+    expect([...windows.live(POLICY.sizesMs)]).deep.equal([])
     windows.merge(slice(30), 0)
-    const live = [...windows.live()]
+    const live = [...windows.live(POLICY.sizesMs)]
     expect(show(live)).deep.equal(['60: 2 (0)'])
     expect(live.every(({ final }) => !final)).equal(true)
   })
@@ -156,9 +156,22 @@ describe('statistics/windows', () => {
     windows.merge(slice(60), 0)
     windows.merge(slice(120), 0)
     to(windows, 65)
-    const live = [...windows.live()]
+    const live = [...windows.live(POLICY.sizesMs)]
     expect(show(live)).deep.equal(['120: 1 (0)', '180: 1 (0)'])
     expect(show(live, 300)).deep.equal(['120: 2 (0)', '180: 3 (0)'])
+  })
+
+  it('shows a size what it has not shown, in the window that is open by then', () => {
+    const { windows } = setUp()
+    windows.merge(slice(0), 0)
+    windows.merge(slice(60), 0)
+    expect(show([...windows.live([60_000])])).deep.equal(['60: 1 (0)', '120: 1 (0)'])
+    to(windows, 65)
+    expect([...windows.live([60_000])]).deep.equal([])
+    const live = [...windows.live(POLICY.sizesMs)]
+    expect(show(live)).deep.equal([])
+    expect(show(live, 300)).deep.equal(['120: 2 (0)'])
+    expect([...windows.live(POLICY.sizesMs)]).deep.equal([])
   })
 
   it('keeps the floor of what it still needs', () => {
