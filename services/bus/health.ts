@@ -12,13 +12,17 @@ export interface StageHealth {
   flushed(durationMs: number): void
   /** Age of the first record that is not committed. */
   lag(topic: string, partition: number, lagMs: number): void
-  /** A counter of the stage's own, such as late or duplicate. */
-  count(name: string, times: number): void
+  /** A counter of the stage's own, such as late or duplicate; of one series, when one is named. */
+  count(name: string, times: number, series?: string): void
   /** A level of the stage's own, such as the watermark's delay. */
   level(name: string, value: number, partition: number): void
   /** Totals so far by name, for a summary. */
   totals(): Readonly<Record<string, number>>
 }
+
+/** Series that counters tell apart, in a process; the others are one. */
+const SERIES_TOLD_MAX = 200
+const OTHERS = '__other__'
 
 /** What is kept of what could be made or asked for again. */
 export type Cache = 'labels' | 'series' | 'source_topics' | 'unknown_schema_ids'
@@ -47,6 +51,11 @@ export function createHealth(stage: string): StageHealth {
   const lag = meter.createGauge('latency_lens.lag', { unit: 's' })
   const levels = meter.createGauge('latency_lens.level')
   const totals: Record<string, number> = {}
+  const told = new Set<string>()
+  const toldOf = (series: string) => {
+    if (told.size < SERIES_TOLD_MAX) told.add(series)
+    return told.has(series) ? series : OTHERS
+  }
   const sum = (name: string, times: number) => {
     totals[name] = (totals[name] ?? 0) + times
   }
@@ -69,9 +78,9 @@ export function createHealth(stage: string): StageHealth {
     },
     flushed: (durationMs) => flush.record(durationMs / 1000, { stage }),
     lag: (topic, partition, lagMs) => lag.record(lagMs / 1000, { stage, topic, partition }),
-    count(name, times) {
+    count(name, times, series) {
       if (times === 0) return
-      events.add(times, { stage, name })
+      events.add(times, { stage, name, ...(series !== undefined && { series: toldOf(series) }) })
       sum(name, times)
     },
     level: (name, value, partition) => levels.record(value, { stage, name, partition }),

@@ -42,7 +42,7 @@ const PART_MAX = 1_000
 export interface StatisticsParts {
   readonly mergeSlices: MergeSlices
   readonly liveBudget: LiveBudget
-  count(name: string, times: number): void
+  count(name: string, times: number, series?: string): void
   level(name: string, value: number, partition: number): void
 }
 
@@ -77,8 +77,8 @@ export function createStatistics(
   const last: Snapshot | null = committed?.metadata ? JSON.parse(committed.metadata) : null
   const live = committed?.offset ?? 0
   const counted = {
-    count: (name: string, times: number) => {
-      if (next >= live) parts.count(name, times)
+    count: (name: string, times: number, series?: string) => {
+      if (next >= live) parts.count(name, times, series)
     },
   }
   const fleetPartition = partitionOf(seriesOf({}).key, partitions[WINDOW_SLICES]!)

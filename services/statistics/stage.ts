@@ -42,8 +42,8 @@ export function statisticsStage(
         mergeSlices,
         liveBudget,
         level: health.level,
-        count(name: string, times: number) {
-          health.count(name, times)
+        count(name: string, times: number, series?: string) {
+          health.count(name, times, series)
           if (ANOMALIES.has(name)) log(`statistics: ${name} in partition ${assignment.partition}`)
         },
       }

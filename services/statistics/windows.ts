@@ -42,6 +42,7 @@ export interface WindowsParts {
   count(
     name: 'late_slice' | 'too_late_slice' | 'too_late_request' | 'too_late_window',
     times: number,
+    series: string,
   ): void
 }
 
@@ -155,21 +156,23 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
 
   return {
     merge(record, floorOffset) {
+      const series = record.series!
       parts.mergeSlices(record, (startMs, requests) => {
         if (isOver(lastUse(policy, startMs))) {
-          parts.count('too_late_slice', 1)
-          parts.count('too_late_request', requests)
+          parts.count('too_late_slice', 1, series.key)
+          parts.count('too_late_request', requests, series.key)
           return null
         }
-        const state = stateOf(all, record.series!)
+        const state = stateOf(all, series)
         floors.set(startMs, Math.min(floors.get(startMs) ?? floorOffset, floorOffset))
         const firstEndMs = firstEndAfter(policy, startMs)
         state.changed.set(firstEndMs, policy.sizesMs)
         if (firstEndMs <= through) {
           state.late.add(firstEndMs)
-          parts.count('late_slice', 1)
+          parts.count('late_slice', 1, series.key)
           const over = Math.min(through, overThrough)
-          if (firstEndMs <= over) parts.count('too_late_window', ended(policy, firstEndMs, over))
+          const missed = firstEndMs <= over ? ended(policy, firstEndMs, over) : 0
+          parts.count('too_late_window', missed, series.key)
         }
         return openPane(state.panes, paneStart(policy, startMs))
       })

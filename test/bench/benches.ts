@@ -61,7 +61,7 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     load: () => import('./windowing.ts').then(({ both }) => both),
   },
   delay: {
-    about: 'age of results at 10, 50, 80 % of BENCH_CAPACITY (6e6 chunks/s), catch-up, restart',
+    about: 'age of results at 10, 50, 80 % of BENCH_CAPACITY (2.4e6 chunks/s), catch-up, restart',
     load: () => import('./delay.ts').then(({ delay }) => delay),
   },
 }

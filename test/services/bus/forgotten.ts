@@ -1,4 +1,4 @@
-/** What caches have told the OpenTelemetry SDK that they let go of, by cache. */
+/** What has been told to the OpenTelemetry SDK. */
 import { metrics } from '@opentelemetry/api'
 import {
   AggregationTemporality,
@@ -8,8 +8,15 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
 
-/** Runs `work` with an SDK of its own; resolves to the counts. */
-export async function forgottenBy(
+/** Runs `work` with an SDK of its own; resolves to what caches let go of, by cache. */
+export function forgottenBy(work: () => void | Promise<void>) {
+  return countedBy('latency_lens.cache.forgotten', 'cache', work)
+}
+
+/** The counts of a counter by one of its attributes. */
+export async function countedBy(
+  name: string,
+  attribute: string,
   work: () => void | Promise<void>,
 ): Promise<Readonly<Record<string, number>>> {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
@@ -25,8 +32,8 @@ export async function forgottenBy(
   const all = exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics)
   const named = all.flatMap((scope) => scope.metrics)
   const points = named
-    .filter(({ descriptor }) => descriptor.name === 'latency_lens.cache.forgotten')
+    .filter(({ descriptor }) => descriptor.name === name)
     .flatMap(({ dataPoints }) => dataPoints as DataPoint<number>[])
   await provider.shutdown()
-  return Object.fromEntries(points.map(({ attributes, value }) => [attributes.cache, value]))
+  return Object.fromEntries(points.map(({ attributes, value }) => [attributes[attribute], value]))
 }

@@ -16,13 +16,15 @@ const POLICY = {
 
 function setUp(more: Partial<typeof POLICY> = {}) {
   const counts: Record<string, number> = {}
-  const count = (name: string, times: number) => {
+  const count = (name: string, times: number, series: string) => {
     counts[name] = (counts[name] ?? 0) + times
+    if (times > 0) lateSeries.add(series)
   }
+  const lateSeries = new Set<string>()
   const windows = createWindows({ ...POLICY, ...more }, { count, mergeSlices })
   const never = Number.NEGATIVE_INFINITY
   windows.resume({ throughMs: never, wholeMs: never, fleetIncomplete: [] })
-  return { windows, counts }
+  return { windows, counts, lateSeries }
 }
 
 /** `requests` ended requests in the slice that starts `s` seconds after noon. */
@@ -122,10 +124,12 @@ describe('statistics/windows', () => {
   })
 
   it('drops a slice that no window can take any more', () => {
-    const { windows, counts } = setUp()
+    const { windows, counts, lateSeries } = setUp()
     windows.merge(slice(0), 0)
+    windows.merge(slice(0, 1, { model: 'n' }), 0)
     to(windows, 1100)
     windows.merge(slice(10, 7), 0)
+    expect([...lateSeries]).deep.equal(['{"model":"m"}'])
     expect(counts).include({ too_late_slice: 1, too_late_request: 7 })
     expect(windows.seriesCount()).equal(0)
   })
