@@ -8,8 +8,8 @@ import { cellsOf, type Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
 import { type Findings, span } from './audit-findings.ts'
-import { createOffsetSet, type OffsetSet } from './audit-offsets.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
+import { createOffsetSet, type OffsetSet } from './offset-set.ts'
 
 /** The consumer group of the exporter's lake stage. */
 const LAKE_GROUP = 'lens-exporter-lake'

@@ -11,8 +11,8 @@ import {
 } from './audit-counts.ts'
 import type { Covered } from './audit-cover.ts'
 import { type Findings, span } from './audit-findings.ts'
-import type { OffsetSet } from './audit-offsets.ts'
 import type { Tile } from './audit-tiles.ts'
+import type { OffsetSet } from './offset-set.ts'
 
 /** What one raw partition holds, and what became of it. */
 export interface SourceTotals {

@@ -9,7 +9,6 @@ import { addCounts, type Counts, countsOfAggregate, noCounts } from './audit-cou
 import { type Covered, coverSource } from './audit-cover.ts'
 import type { Findings } from './audit-findings.ts'
 import { auditLake } from './audit-lake.ts'
-import { createOffsetSet, type OffsetSet } from './audit-offsets.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
 import { createRawCheck } from './audit-raw.ts'
 import type { AuditResult } from './audit-report.ts'
@@ -24,6 +23,7 @@ import {
   spansOf,
 } from './audit-slices.ts'
 import { checkWindows, noTotals, type WindowTotals, windowName } from './audit-windows.ts'
+import { createOffsetSet, type OffsetSet } from './offset-set.ts'
 
 /** What is audited. */
 export interface AuditPlan extends SlicesPlan {

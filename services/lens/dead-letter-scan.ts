@@ -5,6 +5,7 @@ import { type Codec, HEADER_BYTES } from '../bus/codec.ts'
 import type { Bus, LogRecord } from '../bus/port.ts'
 import { readRanges, type Span } from '../bus/read-range.ts'
 import { LensError } from '../core/errors.ts'
+import { createOffsetSet, type OffsetSet } from './offset-set.ts'
 
 /** What these commands need of the platform. */
 export interface Parts {
@@ -82,14 +83,14 @@ export function parsePlace(text: string): string {
 
 /**
  * Says of every offset of a group whether it is the first time that it is asked for: a stage may
- * write a dead letter again after a crash. Keeps one number for each.
+ * write a dead letter again after a crash.
  */
 export function createFirstTime(): (group: string, offset: number) => boolean {
-  const groups = new Map<string, Set<number>>()
+  const groups = new Map<string, OffsetSet>()
   return (group, offset) => {
-    const offsets = groups.get(group) ?? new Set()
+    const offsets = groups.get(group) ?? createOffsetSet()
     groups.set(group, offsets)
-    return offsets.size < offsets.add(offset).size
+    return offsets.add(offset)
   }
 }
 

@@ -91,13 +91,8 @@ const NO_STORE: ObjectStore = {
   put: () => Promise.reject(new Error('nothing is put as bytes')),
 }
 
-/** A process that has not been started. Its clock is off by so much, whatever it is called. */
-export function createProcess(
-  stage: StageName,
-  name: string,
-  own: ProcessParts,
-  offMs: number,
-): Process {
+/** A process that has not been started. */
+export function createProcess(stage: StageName, name: string, own: ProcessParts): Process {
   const { world, bus, codec, health } = own
   let life = 0
   let running: Stage | null = null
@@ -112,7 +107,7 @@ export function createProcess(
     const fail = () => {
       if (self.actor === actor) failed = true
     }
-    const clock = world.clockOf(actor, offMs)
+    const clock = world.clockOf(actor)
     const parts = { bus: bus.of(actor), codec, clock, health, log: () => {}, onFailure: fail }
     startStage(stage, actor, own, parts).then((started) => {
       if (self.actor === actor) running = started

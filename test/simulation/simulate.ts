@@ -180,10 +180,9 @@ export async function simulate(
   const health = createHealths()
   const lake = { roll: `${plan.rollS}s`, rowsMax: String(plan.rowsMax) }
   const processes = PROCESSES.map(([stage, name]) => {
-    const off = world.chance(0.3) ? world.upTo(7_200_000) - 3_600_000 : 0
     const own = { lake, hold: `${plan.holdS}s`, health: health[stage] }
     const parts = { world, bus, sinks, codec, ...own }
-    return createProcess(stage, name, parts, off)
+    return createProcess(stage, name, parts)
   })
   const waiting = createTraffic(seed, plan)
   const records = waiting.map(({ record }) => record)

@@ -33,8 +33,8 @@ export interface World {
   step<T>(actor: Actor, label: string, work: () => T, waitMs?: number): Promise<T>
   /** Takes one of the steps that are due, of actors that run; false when there is none. */
   takeStep(): boolean
-  /** A clock that is off by so much, whose sleeps are steps. */
-  clockOf(actor: Actor, offMs: number): Clock
+  /** A clock whose sleeps are steps. */
+  clockOf(actor: Actor): Clock
   /** The actor dies: whatever it waits for never comes. */
   kill(actor: Actor): void
   /** Of all lines so far. */
@@ -93,9 +93,9 @@ export function createWorld(seed: number, startMs: number, print?: (line: string
       next.run()
       return true
     },
-    clockOf: (actor, offMs) => ({
-      nowMs: () => nowMs + offMs,
-      monotonicMs: () => nowMs - startMs + Math.abs(offMs),
+    clockOf: (actor) => ({
+      nowMs: () => nowMs,
+      monotonicMs: () => nowMs - startMs,
       sleep: (ms) => step(actor, `slept ${ms} ms`, () => {}, ms),
     }),
     kill(actor) {

@@ -4,9 +4,9 @@ import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { createAggregate } from '../../../services/core/windows/slice.ts'
 import { coverSource } from '../../../services/lens/audit-cover.ts'
 import { createFindings, type Findings } from '../../../services/lens/audit-findings.ts'
-import { createOffsetSet } from '../../../services/lens/audit-offsets.ts'
 import { createRawCheck, type SourceTotals } from '../../../services/lens/audit-raw.ts'
 import { createTiling } from '../../../services/lens/audit-tiles.ts'
+import { createOffsetSet } from '../../../services/lens/offset-set.ts'
 import { NOON_MS, sliceRecord, wholeRequest } from '../../records.ts'
 
 export interface MadeRecord {

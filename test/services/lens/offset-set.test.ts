@@ -1,8 +1,8 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { createOffsetSet } from '../../../services/lens/audit-offsets.ts'
+import { createOffsetSet } from '../../../services/lens/offset-set.ts'
 
-describe('lens/audit-offsets', () => {
+describe('lens/offset-set', () => {
   it('is a set, of close and of distant offsets', () => {
     const offset = fc.oneof(fc.nat(20_000), fc.maxSafeNat())
     fc.assert(
