@@ -28,29 +28,38 @@ const ANSWER_MAX_MS = 5_000
 /** A Confluent-compatible registry; subjects are `topic-value`, compatibility is BACKWARD. */
 export function createConfluentRegistry(url: string): Registry {
   const client = new SchemaRegistry({ host: url, retry: { retries: 3 } })
+  const { place, headers } = withoutCredentials(new URL(url))
   return {
     async idOf(topic, schema) {
       const subject = `${topic}-value`
       try {
         return (await client.register({ type: SchemaType.AVRO, schema }, { subject })).id
       } catch (cause) {
-        throw unavailable(`could not register the schema of ${subject} at ${url}`, cause)
+        throw unavailable(`could not register the schema of ${subject} at ${place}`, cause)
       }
     },
     // The client would also compile it, and fail in the same way for what it cannot compile.
     async schemaOf(id) {
-      const what = `could not fetch schema ${id} from ${url}`
-      const answer = await fetch(`${url.replace(/\/$/, '')}/schemas/ids/${id}`, {
-        signal: AbortSignal.timeout(ANSWER_MAX_MS),
-      }).catch((cause) => {
-        throw unavailable(what, cause)
-      })
+      const what = `could not fetch schema ${id} from ${place}`
+      const signal = AbortSignal.timeout(ANSWER_MAX_MS)
+      const answer = await fetch(`${place}/schemas/ids/${id}`, { headers, signal }).catch(
+        (cause) => {
+          throw unavailable(what, cause)
+        },
+      )
       const body = (await answer.json().catch(() => null)) as Answer | null
       if (answer.status === 404 && body?.error_code === NOT_FOUND) return null
       if (answer.ok && typeof body?.schema === 'string') return body.schema
       throw unavailable(what, new Error(`it answers ${answer.status} ${JSON.stringify(body)}`))
     },
   }
+}
+
+/** fetch() takes none in a URL, and nobody should read them in a message. */
+function withoutCredentials({ origin, pathname, username, password }: URL) {
+  const pair = [username, password].map(decodeURIComponent).join(':')
+  const headers = username === '' ? {} : { authorization: `Basic ${btoa(pair)}` }
+  return { place: `${origin}${pathname.replace(/\/$/, '')}`, headers }
 }
 
 interface Answer {

@@ -20,8 +20,10 @@ describe('bus/registry', () => {
   let server: Server
   let registry: Registry
   let answers: Record<string, readonly [status: number, body: string]>
+  const authorizations: (string | undefined)[] = []
   before(async () => {
-    server = createServer(({ url }, response) => {
+    server = createServer(({ url, headers }, response) => {
+      authorizations.push(headers.authorization)
       const [status, body] = answers[url!] ?? [404, JSON.stringify(NONE)]
       response.writeHead(status).end(body)
     })
@@ -58,6 +60,17 @@ describe('bus/registry', () => {
       expect(await outcome(id), `id ${id}`).to.deep.equal(again)
     }
     expect(await outcome(7)).to.equal(null)
+  })
+
+  it('sends the credentials of its URL, and shows them to nobody', async () => {
+    const { port } = server.address() as AddressInfo
+    const own = createConfluentRegistry(`http://us%40er:s3cret@127.0.0.1:${port}`)
+    answers = { '/schemas/ids/1': [502, ''] }
+    expect(await own.schemaOf(2)).to.equal(null)
+    expect(authorizations.at(-1)).to.equal(`Basic ${btoa('us@er:s3cret')}`)
+    expect(await own.schemaOf(1).catch(String))
+      .to.match(/127/)
+      .and.not.match(/s3cret/)
   })
 
   it('says what went wrong', async () => {
