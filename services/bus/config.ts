@@ -11,6 +11,7 @@ export const commonOptions = {
     .describe('Kafka bootstrap servers, host:port separated by commas; empty = in-process bus'),
   schemaRegistryUrl: z
     .string()
+    .refine((text) => text === '' || /^https?:/.test(text), 'write http://host:port')
     .default('')
     .meta({ env: 'SCHEMA_REGISTRY_URL' })
     .describe('Confluent-compatible schema registry; needed with Kafka'),

@@ -107,6 +107,11 @@ describe('bus/config', () => {
     }
   })
 
+  it('refuses a registry without http, which would be taken for a scheme', () => {
+    const [fault] = faultsOf(['--schema-registry-url=localhost:8081'], NEEDED)
+    expect(fault).to.contain('--schema-registry-url').and.contain('write http://host:port')
+  })
+
   it('refuses an unknown flag, a lone word and a flag without its value', () => {
     expect(faultsOf(['--tap-prot', '1'], NEEDED)[0])
       .to.contain('--tap-prot')
