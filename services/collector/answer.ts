@@ -1,4 +1,5 @@
 import { createBoundedBytes } from './bounded-bytes.ts'
+import { createLikeness } from './likeness.ts'
 import { createOpenAiReader, type Facts } from './openai.ts'
 import { createSseParser } from './sse.ts'
 
@@ -60,15 +61,30 @@ export function createAnswer(
     }
     return { push: body.push, end, facts }
   }
+  const likeness = createLikeness()
   const sse = createSseParser((data, name) => {
     const reading = reader.event(data, name)
-    if (reading.kind === 'output') onOutput(reading.chunks, reading.tokens, facts)
+    if (reading.kind !== 'output') return
+    onOutput(reading.chunks, reading.tokens, facts)
+    if (reading.tokens === null && name === '') likeness.learn(data)
   })
+  function push(view: Uint8Array): void {
+    const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
+    let from = 0
+    while (sse.isBetween()) {
+      const end = likeness.match(bytes, from)
+      if (end < 0) break
+      reader.again(likeness.shape())
+      onOutput(1, null, facts)
+      from = end
+    }
+    sse.push(bytes.subarray(from))
+  }
   const end = () => {
     sse.end()
     for (let i = facts().strange; i > 0; i--) count('event_not_json')
     for (let i = facts().beyond; i > 0; i--) count('choice_not_counted')
     for (let i = sse.tooLong(); i > 0; i--) count('event_too_long')
   }
-  return { push: sse.push, end, facts }
+  return { push, end, facts }
 }

@@ -4,6 +4,8 @@ export interface Lines {
   push(bytes: Uint8Array): void
   /** Gives the last line out although nothing ended it. */
   end(): void
+  /** Whether what comes next begins a line. */
+  isBetween(): boolean
 }
 
 const LF = 10
@@ -80,7 +82,7 @@ export function createLines(
     if (restLength > 0 || skipping) line(rest, 0, 0)
   }
 
-  return { push, end }
+  return { push, end, isBetween: () => restLength === 0 && !skipping && !afterCr }
 }
 
 /** Doubling keeps the cost linear when a long line comes byte by byte. */

@@ -1,6 +1,6 @@
 import { errorTypeOf, wordOf } from './error-type.ts'
 import { type Fields, hasOutput, isFields } from './openai-delta.ts'
-import { createUsageCounter, type Usage } from './openai-usage.ts'
+import { type ChunkShape, createUsageCounter, type Usage } from './openai-usage.ts'
 
 /**
  * What one event of the stream was. An event may be several things at once (the last text and the
@@ -45,6 +45,8 @@ export interface OpenAiReader {
   event(data: string, name: string): Reading
   /** A parsed chunk, as client libraries give them. */
   chunk(value: unknown): Reading
+  /** A chunk that is as one before but for its text, and has no usage. */
+  again(shape: ChunkShape): Reading
   /** A whole answer that was not streamed. */
   body(text: string): Reading
   readonly facts: () => Facts
@@ -92,6 +94,11 @@ export function createOpenAiReader(): OpenAiReader {
     return chunks === 1 && tokens === null ? ONE_CHUNK : { kind: 'output', chunks, tokens }
   }
 
+  function again(shape: ChunkShape): Reading {
+    counter.chunk(shape, null)
+    return ONE_CHUNK
+  }
+
   function body(text: string): Reading {
     const value = parse(text)
     if (value === null) {
@@ -122,7 +129,7 @@ export function createOpenAiReader(): OpenAiReader {
     const [usage, beyond] = [counter.usage(), counter.beyond()]
     return { model, finishReason, usage, errorType, done, strange, beyond }
   }
-  return { event, chunk, body, facts }
+  return { event, chunk, again, body, facts }
 }
 
 /** What a request body asks for; null when it is no JSON object. */

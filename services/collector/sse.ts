@@ -13,6 +13,8 @@ export interface SseParser {
    * forget the line are common and the event was on the wire, so it is emitted here.
    */
   end(): void
+  /** Whether what comes next begins an event. */
+  isBetween(): boolean
   /** Lines and events that were over the limits and left out. */
   readonly tooLong: () => number
 }
@@ -78,7 +80,8 @@ export function createSseParser(
     dispatch()
   }
 
-  return { push: lines.push, end, tooLong: () => tooLong }
+  const isBetween = () => lines.isBetween() && !hasData && name === '' && !spoilt
+  return { push: lines.push, end, isBetween, tooLong: () => tooLong }
 }
 
 /** Whether the line is the field `name`: the name alone, or followed by a colon. */

@@ -1,12 +1,11 @@
-/** The chunks that the tap is measured with: OpenAI's form, and when each was sent. */
+/** The chunks that the tap is measured with: OpenAI's form, their text is when each was sent. */
 
 const HEAD =
   'data: {"id":"chatcmpl-6f1c2ad09be34d5f","object":"chat.completion.chunk","created":1795521600,' +
-  '"model":"llama-3.3-70b-instruct","sent_us":"'
-const TAIL =
-  '","choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}]}\n\n'
+  '"model":"llama-3.3-70b-instruct","choices":[{"index":0,"delta":{"content":"'
+const TAIL = '"},"logprobs":null,"finish_reason":null}]}\n\n'
 const DIGITS = 16
-const MARK = Buffer.from('"sent_us":"')
+const MARK = Buffer.from('"content":"')
 const SIZE = (HEAD.length + DIGITS + TAIL.length).toString(16)
 
 /** Microseconds of the clock that all processes of the machine share. */
