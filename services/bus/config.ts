@@ -11,7 +11,7 @@ export const commonOptions = {
     .describe('Kafka bootstrap servers, host:port separated by commas; empty = in-process bus'),
   schemaRegistryUrl: z
     .string()
-    .refine((text) => text === '' || /^https?:/.test(text), 'write http://host:port')
+    .refine((text) => text === '' || isHttpUrl(text), 'write http://host:port')
     .default('')
     .meta({ env: 'SCHEMA_REGISTRY_URL' })
     .describe('Confluent-compatible schema registry; needed with Kafka'),
@@ -96,3 +96,8 @@ export const duration = z.string().transform((text, context) => {
   }
   return Number(match[1]) * unit
 })
+
+/** Whether a text is the URL of one server that is spoken to by HTTP. */
+export function isHttpUrl(text: string): boolean {
+  return /^https?:$/.test(URL.parse(text)?.protocol ?? '')
+}

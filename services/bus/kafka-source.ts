@@ -96,7 +96,8 @@ export function createKafkaSource({ kafka, admin, group, topics }: SourceParts):
   function pauseUntil(over: Promise<void>, topic: string, partition: number): void {
     const which = [{ topic, partitions: [partition] }]
     consumer.pause(which)
-    void over.then(() => stopping || consumer.resume(which))
+    // Between a crash and its restart there is no group, and the new one has nothing paused.
+    over.then(() => stopping || consumer.resume(which)).catch(() => {})
   }
 
   return {

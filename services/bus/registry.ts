@@ -27,7 +27,7 @@ const ANSWER_MAX_MS = 5_000
 
 /** A Confluent-compatible registry; subjects are `topic-value`, compatibility is BACKWARD. */
 export function createConfluentRegistry(url: string): Registry {
-  const client = new SchemaRegistry({ host: url, retry: { retries: 3 } })
+  const client = new SchemaRegistry({ host: url.replace(/\/$/, ''), retry: { retries: 3 } })
   const { place, headers } = withoutCredentials(new URL(url))
   return {
     async idOf(topic, schema) {
@@ -49,22 +49,45 @@ export function createConfluentRegistry(url: string): Registry {
       )
       const body = (await answer.json().catch(() => null)) as Answer | null
       if (answer.status === 404 && body?.error_code === NOT_FOUND) return null
-      if (answer.ok && typeof body?.schema === 'string') return body.schema
-      throw unavailable(what, new Error(`it answers ${answer.status} ${JSON.stringify(body)}`))
+      if (!answer.ok || typeof body?.schema !== 'string') {
+        throw unavailable(what, new Error(`it answers ${answer.status} ${JSON.stringify(body)}`))
+      }
+      if (!body.references?.length) return body.schema
+      return withReferences(client, id).catch((cause) => {
+        if (cause.status !== undefined) throw unavailable(what, cause)
+        return body.schema!
+      })
     },
   }
 }
 
+/** The text of a schema that names others, with those in it. */
+async function withReferences(client: SchemaRegistry, id: number): Promise<string> {
+  const found: unknown = await client.getSchema(id)
+  const type = found as { schema(options: object): unknown }
+  return JSON.stringify(type.schema({ exportAttrs: true }))
+}
+
 /** fetch() takes none in a URL, and nobody should read them in a message. */
 function withoutCredentials({ origin, pathname, username, password }: URL) {
-  const pair = [username, password].map(decodeURIComponent).join(':')
+  const pair = [username, password].map(plainText).join(':')
   const headers = username === '' ? {} : { authorization: `Basic ${btoa(pair)}` }
   return { place: `${origin}${pathname.replace(/\/$/, '')}`, headers }
+}
+
+/** What is percent-encoded, or was meant to be as it is. */
+function plainText(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 interface Answer {
   readonly error_code?: number
   readonly schema?: string
+  readonly references?: readonly object[]
 }
 
 function unavailable(what: string, cause: unknown): LensError {

@@ -43,11 +43,13 @@ interface Source extends Covered {
   readonly letters: OffsetSet
   /** Whether every record belongs to a series of the grouping with these dimensions. */
   readonly joins: (grouping: string) => boolean
+  /** Whether every record belongs to a series of some grouping. */
+  readonly joinsSome: boolean
 }
 
 /** Before the first record. */
 export function createRawCheck(source: Source, findings: Findings): RawCheck {
-  const { topic, tiles, letters, joins } = source
+  const { topic, tiles, letters, joins, joinsSome } = source
   const name = `${topic}-${source.partition}`
   const totals: SourceTotals = {
     ...{ ranges: tiles.length, raw: 0, counted: 0, dead: 0, rawRequests: 0, slicedRequests: 0 },
@@ -67,16 +69,26 @@ export function createRawCheck(source: Source, findings: Findings): RawCheck {
       const text = `${range} counts ${tile.deadLetters} dead letters, lens.dead-letters has ${dead}`
       findings.add('dead_letters', name, text)
     }
-    const groupings = [...tile.counts.keys()].filter(joins)
+    const groupings = groupingsOf(tile).filter(joins)
     for (const grouping of groupings) sayDifference(range, grouping, counts, tile)
+    if (groupings.length === 0 && joinsSome && counts.some((n) => n > 0)) {
+      findings.add('counted', name, `${range} has no slices at all`)
+    }
     totals.counted += raw - dead
     totals.rawRequests += counts[main]!
     totals.slicedRequests += tile.counts.get(groupings[0] ?? '')?.[main] ?? 0
     here = emptyTile()
   }
 
+  /** Its own, and those that both its neighbours have: groupings change between two of them. */
+  function groupingsOf(tile: Tile): string[] {
+    const [before, after] = [tiles[at - 1], tiles[at + 1]]
+    const around = [...(before?.counts.keys() ?? [])].filter((each) => after?.counts.has(each))
+    return [...new Set([...tile.counts.keys(), ...around])]
+  }
+
   function sayDifference(range: string, grouping: string, counts: Counts, tile: Tile): void {
-    const sliced = tile.counts.get(grouping)!
+    const sliced = tile.counts.get(grouping) ?? noCounts()
     for (const [i, row] of COUNTED.entries()) {
       if (counts[i] === sliced[i]) continue
       const text = `${counts[i]} ${row.name} in the raw records, ${sliced[i]} in the slices`
@@ -95,7 +107,8 @@ export function createRawCheck(source: Source, findings: Findings): RawCheck {
   function moveTo(offset: number): void {
     while (at < tiles.length && tiles[at]!.to <= offset) {
       sayStrays()
-      endTile(tiles[at++]!)
+      endTile(tiles[at]!)
+      at++
     }
   }
 

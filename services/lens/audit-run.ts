@@ -63,7 +63,7 @@ export async function runAudit(parts: AuditParts, plan: AuditPlan): Promise<Audi
     const own = covers.get(topic)!
     sources.push(...(await checkRaw(parts, topic, own, letters.get(topic)!, slices)))
   }
-  const published = await readPublished(parts, plan, lanes.length, results, findings)
+  const published = await readPublished(parts, plan, lanes, results, findings)
   const windows = compareWindows(plan, lanes, published, findings)
   const lake = plan.lake === null ? [] : await auditLake(parts, plan.lake, covers, findings)
   return { groupings: [...groupings].sort(), sources, windows, lake, findings }
@@ -83,11 +83,17 @@ function compareWindows(
     totals.set(key, row)
     return row
   }
-  for (const [q, { least, most, completeFromMs }] of lanes.entries()) {
-    const span = { fromMs: Math.max(plan.sinceMs, completeFromMs), toMs: plan.untilMs }
-    checkWindows({ least, most, published: published[q]!, ...span }, totalsOf, findings)
+  for (const [q, lane] of lanes.entries()) {
+    const isOne = (group: string) => plan.series !== null || group === `[${FLEET}]`
+    const what = { ...lane, published: published[q]!, ...spanOf(plan, lane), isOne }
+    checkWindows(what, totalsOf, findings)
   }
   return [...totals].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+}
+
+/** The windows of a partition of the slices that can be compared: those within it. */
+function spanOf({ sinceMs, untilMs }: AuditPlan, { completeFromMs }: SliceLane) {
+  return { fromMs: Math.max(sinceMs, completeFromMs), toMs: untilMs }
 }
 
 /** The offsets, within what is audited, that windowing has put into lens.dead-letters. */
@@ -119,9 +125,10 @@ async function checkRaw(
   { tiling, findings }: Slices,
 ) {
   // A sample joins the groupings whose dimensions it carries, and the fleet's.
-  const joins = (grouping: string) => topic === TOKEN_EVENTS || grouping === FLEET
+  const joinsSome = topic === TOKEN_EVENTS
+  const joins = (grouping: string) => joinsSome || grouping === FLEET
   const checks = covers.map((cover, partition) => {
-    const source = { ...cover, topic, partition, letters: letters[partition]!, joins }
+    const source = { ...cover, topic, partition, letters: letters[partition]!, joins, joinsSome }
     return createRawCheck(source, findings)
   })
   const progress = progressOf(topic, log)
@@ -152,18 +159,20 @@ interface Published {
 async function readPublished(
   { bus, codec, log }: AuditParts,
   plan: AuditPlan,
-  slicePartitions: number,
+  lanes: readonly SliceLane[],
   ranges: readonly OffsetRange[],
   findings: Findings,
 ): Promise<readonly ReadonlyMap<string, Counts>[]> {
-  const latest = Array.from({ length: slicePartitions }, () => new Map<string, Published>())
+  const latest = lanes.map(() => new Map<string, Published>())
 
   function take(aggregate: Aggregate, bytes: Uint8Array, place: string): void {
     const { size_s, start, end, revision } = aggregate
     const group = groupIn(plan, aggregate.series)
-    if (group === null || start < plan.sinceMs || end > plan.untilMs) return
     const { key } = seriesOf(aggregate.series)
-    const own = latest[partitionOf(key, slicePartitions)]!
+    const q = partitionOf(key, lanes.length)
+    const { fromMs, toMs } = spanOf(plan, lanes[q]!)
+    if (group === null || start < fromMs || end > toMs) return
+    const own = latest[q]!
     const window = windowName(group, size_s * 1000, end)
     const known = own.get(`${window} ${key}`) ?? { window, digests: [], revision: -1, counts: [] }
     own.set(`${window} ${key}`, known)

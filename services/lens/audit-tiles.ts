@@ -44,7 +44,7 @@ interface Lane {
   readonly gaps: { readonly from: number; readonly to: number }[]
   readonly held: Map<number, Map<string, Held>>
   /** Digests of the ranges applied last, to tell whether a repeat is the same. */
-  readonly recent: Map<number, ReadonlyMap<string, Held>>
+  readonly recent: Map<number, ReadonlyMap<string, Pick<Held, 'digest'>>>
 }
 
 interface Held {
@@ -153,7 +153,7 @@ export function createTiling(policy: TilingPolicy, findings: Findings): Tiling {
     if (known) sayDifference('closing', known, { record, name, q })
     const tile = known ?? { from, to, records, deadLetters, completeMs }
     source.tiles.set(from, { ...tile, counts: sums })
-    lane.recent.set(from, held)
+    lane.recent.set(from, new Map([...held].map(([key, { digest }]) => [key, { digest }])))
     if (lane.recent.size > RECENT_RANGES) lane.recent.delete(lane.recent.keys().next().value!)
   }
 

@@ -167,11 +167,13 @@ export interface Comparison {
   /** Windows that begin before it, or end after, are not looked at. */
   readonly fromMs: number
   readonly toMs: number
+  /** Whether a group has but one series. */
+  isOne(group: string): boolean
 }
 
 /** Compares every closed window of one partition of the slices with what was published of it. */
 export function checkWindows(
-  { least, most, published, fromMs, toMs }: Comparison,
+  { least, most, published, fromMs, toMs, isOne }: Comparison,
   totalsOf: (group: string, sizeMs: number) => WindowTotals | null,
   findings: Findings,
 ): void {
@@ -192,7 +194,8 @@ export function checkWindows(
       findings.add('window', place, `${name} was not published; ${told(sum)} in its slices`)
     } else {
       // A backfill (lens replay) publishes what had been too late: of a series the sum of all.
-      const isBackfill = says.every((n, i) => n >= low[i]! && n <= sum[i]!)
+      const from = isOne(group) ? sum : low
+      const isBackfill = says.every((n, i) => n >= from[i]! && n <= sum[i]!)
       const i = says.findIndex((n, k) => n < low[k]! || n > high[k]!)
       if (i >= 0 && !isBackfill) {
         const late = sum[i]! - high[i]!

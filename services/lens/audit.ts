@@ -35,7 +35,7 @@ usage: npm run lens -- audit [options]
   npm run -s lens -- audit --json | jq .first
 
 What the slices no longer hold (6 h) cannot be audited; --since and --until are times of append on
-the broker and choose whole ranges: some 300 bytes are kept of each result in them. A lake in S3 has
+the broker and choose whole ranges: some 700 bytes are kept of each result in them. A lake in S3 has
 to be copied into a folder first.
 
 A discrepancy is one of

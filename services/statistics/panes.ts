@@ -27,10 +27,17 @@ export function openPane(panes: Panes, startMs: number): SeriesAggregate {
   return open
 }
 
-/** Packs the panes that end by `endMs`. */
-export function packPanes(panes: Panes, { hopMs }: WindowPlan, endMs: number): void {
+/** Packs the panes that end by `endMs`; those of every series that end after `sinceMs` together. */
+export function packPanes(
+  panes: Panes,
+  { hopMs }: WindowPlan,
+  sinceMs: number,
+  endMs: number,
+): void {
   for (const [startMs, pane] of panes) {
-    if (startMs + hopMs <= endMs && !isPacked(pane)) panes.set(startMs, packAggregate(pane))
+    const paneEndMs = startMs + hopMs
+    if (paneEndMs > endMs || isPacked(pane)) continue
+    panes.set(startMs, packAggregate(pane, paneEndMs > sinceMs))
   }
 }
 
@@ -43,7 +50,8 @@ function packOldest(panes: Panes): void {
     open++
     oldest = Math.min(oldest, startMs)
   }
-  if (open >= OPEN_MAX) panes.set(oldest, packAggregate(panes.get(oldest) as SeriesAggregate))
+  if (open >= OPEN_MAX)
+    panes.set(oldest, packAggregate(panes.get(oldest) as SeriesAggregate, false))
 }
 
 /**

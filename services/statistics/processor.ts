@@ -142,7 +142,9 @@ export function createStatistics(
       uncommitted = false
       committedMs = nowMs
     }
-    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs: pace.dueMs() }
+    // A commit may be due before the next live results.
+    const wakeMs = Math.min(pace.dueMs(), nowMs + COMMIT_EVERY_MS)
+    return { outputs, effects: [], commit: due ? snapshot() : null, wakeMs }
   }
 
   function* results(batch: Batch): Iterable<Aggregate> {

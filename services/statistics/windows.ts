@@ -141,7 +141,7 @@ export function createWindows(policy: WindowsPolicy, parts: WindowsParts): Windo
     })
     due.sort((a, b) => a.endMs - b.endMs)
     for (const { state, endMs } of due) yield* publish(state, endMs, policy)
-    for (const { panes } of all.values()) packPanes(panes, policy, to)
+    for (const { panes } of all.values()) packPanes(panes, policy, through, to)
   }
 
   /** Lets go of everything that no window within the allowed lateness needs. */

@@ -148,7 +148,7 @@ async function* windowsFromPanes(
     slices.set(startMs, slice)
     mergeAggregate(openPane(panes, paneStart(DEFAULT_WINDOWS, startMs)), slice)
   }
-  packPanes(panes, DEFAULT_WINDOWS, endMs)
+  packPanes(panes, DEFAULT_WINDOWS, Number.NEGATIVE_INFINITY, endMs)
   const settled = { series: {}, final: true, revision: 0 }
   const result = (sizeMs: number, sum: SeriesAggregate) =>
     aggregateResult({ ...settled, startMs: endMs - sizeMs, sizeMs }, sum)

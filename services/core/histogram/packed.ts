@@ -5,8 +5,8 @@ import { addExact } from './exact-sum.ts'
  * Integers at rest: seven bits to a byte, the sign in the lowest bit of all, and behind a zero how
  * many of them follow each other. Exact for every integer of at most 52 bits.
  *
- * What is packed one after the other lies in one slab: it is of the same minute of many series, and
- * is let go of together. An array for each would take some hundred bytes more.
+ * The minutes of many series that end together lie in one slab, and are let go of together: an
+ * array for each would take some hundred bytes more.
  */
 const SLAB_BYTES = 256 * 1024
 const INTEGER_BYTES_MAX = 8
@@ -20,9 +20,10 @@ export function beginPacking(): void {
   end = begin
 }
 
-/** All that was packed since. */
-export function takePacked(): Uint8Array {
+/** All that was packed since: as it lies, when others of its age are packed with it; or a copy. */
+export function takePacked(isOneOfMany: boolean): Uint8Array {
   const packed = slab.subarray(begin, end)
+  if (!isOneOfMany) return packed.slice()
   begin = end
   return packed
 }

@@ -25,8 +25,11 @@ export interface PackedAggregate extends Labelled {
 
 const NONE = new Map<string, never>()
 
-/** The same aggregate, packed; `source` must not be counted into any more. */
-export function packAggregate(source: SeriesAggregate): PackedAggregate {
+/**
+ * The same aggregate, packed; `source` must not be counted into any more. With `isOneOfMany` its bytes
+ * are kept as long as those of any that is packed next to it.
+ */
+export function packAggregate(source: SeriesAggregate, isOneOfMany: boolean): PackedAggregate {
   const { errorsByType, gauges } = source
   beginPacking()
   packInteger(source.requests)
@@ -40,7 +43,7 @@ export function packAggregate(source: SeriesAggregate): PackedAggregate {
     packDistribution(distribution)
   })
   return {
-    bytes: takePacked(),
+    bytes: takePacked(isOneOfMany),
     errorsByType: errorsByType.size === 0 ? NONE : errorsByType,
     gauges: gauges.size === 0 ? NONE : gauges,
   }

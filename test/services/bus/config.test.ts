@@ -107,9 +107,11 @@ describe('bus/config', () => {
     }
   })
 
-  it('refuses a registry without http, which would be taken for a scheme', () => {
-    const [fault] = faultsOf(['--schema-registry-url=localhost:8081'], NEEDED)
-    expect(fault).to.contain('--schema-registry-url').and.contain('write http://host:port')
+  it('refuses a registry that is not the URL of one server', () => {
+    for (const wrong of ['localhost:8081', 'http:', 'http://a:8081,http://b:8081']) {
+      const [fault] = faultsOf([`--schema-registry-url=${wrong}`], NEEDED)
+      expect(fault, wrong).to.contain('--schema-registry-url').and.contain('write http://host:port')
+    }
   })
 
   it('refuses an unknown flag, a lone word and a flag without its value', () => {

@@ -24,8 +24,8 @@ describe('bus/registry', () => {
   before(async () => {
     server = createServer(({ url, headers }, response) => {
       authorizations.push(headers.authorization)
-      const [status, body] = answers[url!] ?? [404, JSON.stringify(NONE)]
-      response.writeHead(status).end(body)
+      const [status, body] = answers[url!.split('?')[0]!] ?? [404, JSON.stringify(NONE)]
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body)
     })
     await once(server.listen(0, '127.0.0.1'), 'listening')
     registry = createConfluentRegistry(
@@ -46,6 +46,22 @@ describe('bus/registry', () => {
     expect(await Promise.all(texts.map((_, i) => outcome(i)))).to.deep.equal(texts)
   })
 
+  it('puts what a schema refers to into it, or leaves that to the codec when it cannot', async () => {
+    const references = [{ name: 'lens.Part', subject: 'part', version: 2 }]
+    const fields = [{ name: 'part', type: 'lens.Part' }]
+    const schema = JSON.stringify({ type: 'record', name: 'lens.Whole', fields })
+    const part = { type: 'enum', name: 'lens.Part', symbols: ['a'] }
+    const answer = JSON.stringify({ schema, references })
+    answers = {
+      '/schemas/ids/11': [200, answer],
+      '/schemas/ids/12': [200, JSON.stringify({ schema: ODD_AVRO, references })],
+      '/subjects/part/versions/2': [200, JSON.stringify({ schema: JSON.stringify(part) })],
+    }
+    const whole = { type: 'record', name: 'lens.Whole', fields: [{ name: 'part', type: part }] }
+    expect(JSON.parse((await outcome(11)) as string)).to.deep.equal(whole)
+    expect(await outcome(12)).to.equal(ODD_AVRO)
+  })
+
   it('has no schema only when the registry itself says so; else it is to be asked again', async () => {
     answers = {
       '/schemas/ids/1': [404, '{"message":"no route"}'],
@@ -54,8 +70,9 @@ describe('bus/registry', () => {
       '/schemas/ids/4': [401, '{"error_code":40101}'],
       '/schemas/ids/5': [200, '<html>'],
       '/schemas/ids/6': [200, '{"schemaType":"AVRO"}'],
+      '/schemas/ids/8': [200, '{"schema":"{}","references":[{"subject":"gone","version":1}]}'],
     }
-    for (const id of [1, 2, 3, 4, 5, 6]) {
+    for (const id of [1, 2, 3, 4, 5, 6, 8]) {
       const again = { code: 'registry_unavailable', retryable: true }
       expect(await outcome(id), `id ${id}`).to.deep.equal(again)
     }

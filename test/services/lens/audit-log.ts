@@ -81,7 +81,13 @@ export function auditMade(world: World): Audited {
   const covered = coverSource(source, wanted, findings)
   const dead = createOffsetSet()
   for (const offset of letters) dead.add(offset)
-  const at = { topic: TOKEN_EVENTS, partition: 0, letters: dead, joins: () => true }
+  const at = {
+    topic: TOKEN_EVENTS,
+    partition: 0,
+    letters: dead,
+    joins: () => true,
+    joinsSome: true,
+  }
   const check = createRawCheck({ ...covered, ...at }, findings)
   for (const offset of raw) {
     if (offset < covered.from || offset >= covered.end) continue

@@ -102,6 +102,27 @@ describe('lens/audit-tiles', () => {
     ])
   })
 
+  it('names a grouping that a range lacks, and a range that lacks all', () => {
+    const of = (from: number, to: number, withModel: boolean) => {
+      const { q, record } = fleet(0, from, to)
+      const model = { q, record: { ...record, series: { model: 'm' } } }
+      const count = { series_count: withModel ? 2 : 1 }
+      const own = [...(withModel ? [model] : []), fleet(0, from, to), closing(0, from, to, count)]
+      return [...own, closing(1, from, to)]
+    }
+    const slices = [...of(0, 4, true), ...of(4, 7, false), ...of(7, 10, true)]
+    expect(auditMade({ slices, raw: RAW }).said[0]).equal(
+      'counted: [4, 7): 3 requests in the raw records, 0 in the slices of grouping [model]',
+    )
+    const changed = [...of(0, 4, true), ...of(4, 7, false), ...of(7, 10, false)]
+    expect(auditMade({ slices: changed, raw: RAW }).said, 'groupings may change').deep.equal([])
+    const none = [0, 1].map((q) => closing(q, 7, 10, { series_count: 0 }))
+    const lost = [...range(0, 4), ...range(4, 7), ...none]
+    expect(auditMade({ slices: lost, raw: RAW }).said).deep.equal([
+      'counted: [7, 10) has no slices at all',
+    ])
+  })
+
   it('wants each dead letter once in its topic and once in its range', () => {
     const dead = [0, 1].map((q) => closing(q, 4, 7, { dead_letters: 1 }))
     const slices = [...range(0, 4), fleet(0, 4, 7, 2), ...dead, ...range(7, 10)]

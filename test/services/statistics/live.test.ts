@@ -47,7 +47,7 @@ function withSeries(count: number, liveBudget = createLiveBudget()) {
   return { processor, change }
 }
 
-/** How many live results of each size came, in seconds, and when the next may. */
+/** How many live results of each size came, in seconds, and when time must pass again. */
 function tick({ processor }: ReturnType<typeof withSeries>, afterMs: number) {
   let plan: Plan | undefined = processor.onTick({ brokerMs: NOON_MS + afterMs, caughtUp: true })
   const bySize: Record<number, number> = {}
@@ -60,15 +60,18 @@ function tick({ processor }: ReturnType<typeof withSeries>, afterMs: number) {
     }
     wakeMs = plan.wakeMs
   }
-  return { bySize, nextMs: wakeMs - NOON_MS }
+  return { bySize, wakesAfterMs: wakeMs - NOON_MS - afterMs }
 }
+
+const NONE = {}
 
 describe('statistics/live', () => {
   it('shows what has changed after each sixtieth of a window', () => {
     const statistics = withSeries(10)
     statistics.change()
-    expect(tick(statistics, 0)).deep.equal({ bySize: { 60: 10, 300: 10, 900: 10 }, nextMs: 1_000 })
-    expect(tick(statistics, 1_000).bySize, 'nothing new').deep.equal({})
+    const all = { 60: 10, 300: 10, 900: 10 }
+    expect(tick(statistics, 0)).deep.equal({ bySize: all, wakesAfterMs: 1_000 })
+    expect(tick(statistics, 1_000).bySize, 'nothing new').deep.equal(NONE)
     const shown: string[] = []
     for (let second = 2; second <= 16; second++) {
       if (second <= 14) statistics.change()
@@ -86,17 +89,23 @@ describe('statistics/live', () => {
   it('shows many series less often, four thousand results a second', () => {
     const statistics = withSeries(2_000)
     statistics.change()
-    const all = { 60: 2_000, 300: 2_000, 900: 2_000 }
-    expect(tick(statistics, 0)).deep.equal({ bySize: all, nextMs: 1_000 })
+    expect(tick(statistics, 0).bySize).deep.equal({ 60: 2_000, 300: 2_000, 900: 2_000 })
     statistics.change()
-    expect(tick(statistics, 1_000)).deep.equal({ bySize: { 60: 2_000 }, nextMs: 2_500 })
+    expect(tick(statistics, 1_000).bySize).deep.equal({ 60: 2_000 })
+    statistics.change()
+    expect(tick(statistics, 2_499).bySize).deep.equal(NONE)
+    expect(tick(statistics, 2_500).bySize).deep.equal({ 60: 2_000 })
   })
 
-  it('shares that among the partitions of a process', () => {
+  it('shares that among the partitions of a process, and wakes for the rest as before', () => {
     const budget = createLiveBudget()
     const [one, other] = [withSeries(2_000, budget), withSeries(2_000, budget)]
     for (const each of [one, other]) each.change()
-    expect(tick(one, 0).nextMs).equal(1_000)
-    expect(tick(other, 0).nextMs).equal(2_500)
+    tick(one, 0)
+    expect(tick(other, 0).wakesAfterMs, 'a commit may be due').equal(1_000)
+    for (const each of [one, other]) each.change()
+    expect(tick(one, 1_000).bySize).deep.equal({ 60: 2_000 })
+    expect(tick(other, 2_499).bySize).deep.equal(NONE)
+    expect(tick(other, 2_500).bySize).deep.equal({ 60: 2_000 })
   })
 })

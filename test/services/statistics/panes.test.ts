@@ -49,7 +49,7 @@ function fromScratch(steps: readonly Step[], startMs: number, endMs: number): Se
 function panesOf(steps: readonly Step[], plan: WindowPlan): Panes {
   const panes: Panes = new Map()
   for (const { at, counted } of steps) {
-    if (counted === null) packPanes(panes, plan, at * SLICE_MS)
+    if (counted === null) packPanes(panes, plan, (at - 7) * SLICE_MS, at * SLICE_MS)
     else mergeSlice(openPane(panes, paneStart(plan, at * SLICE_MS)), sliceOf(at, counted))
   }
   return panes
@@ -97,7 +97,7 @@ describe('statistics/panes', () => {
       ],
       plan,
     )
-    packPanes(panes, plan, 60_000)
+    packPanes(panes, plan, 0, 60_000)
     expect(kinds(panes)).deep.equal([true, false])
     openPane(panes, 0)
     expect(kinds(panes)).deep.equal([false, false])

@@ -28,7 +28,7 @@ describe('core/histogram/packed', () => {
       fc.property(fc.array(any, { maxLength: 2_000 }), (values) => {
         beginPacking()
         for (const value of values) packInteger(value)
-        const reader = { bytes: takePacked(), at: 0 }
+        const reader = { bytes: takePacked(true), at: 0 }
         // + 0: there is no sign of zero in it.
         expect(values.map(() => readInteger(reader) + 0)).deep.equal(values.map((v) => v + 0))
         expect(reader.at).equal(reader.bytes.length)
@@ -43,7 +43,7 @@ describe('core/histogram/packed', () => {
         mergeDistribution(plain, distributionOf(two))
         beginPacking()
         packDistribution(distributionOf(two))
-        mergePackedDistribution(packed, { bytes: takePacked(), at: 0 })
+        mergePackedDistribution(packed, { bytes: takePacked(true), at: 0 })
         expect(encodeDistribution(0, packed)).deep.equal(encodeDistribution(0, plain))
       }),
     )
@@ -53,7 +53,7 @@ describe('core/histogram/packed', () => {
     const sizeOf = (values: readonly number[]) => {
       beginPacking()
       packDistribution(distributionOf(values.map((value) => [value, 1])))
-      return takePacked().length
+      return takePacked(true).length
     }
     const [near, far] = [sizeOf([1000, 1011]), sizeOf([1000, 1_000_000])]
     expect(near).below(30)
@@ -66,7 +66,7 @@ describe('core/histogram/packed', () => {
     beginPacking()
     packDistribution(source)
     const target = createDistribution()
-    const reader = { bytes: takePacked(), at: 0 }
+    const reader = { bytes: takePacked(true), at: 0 }
     mergePackedDistribution(target, reader)
     expect(encodeDistribution(0, target)).deep.equal(encodeDistribution(0, source))
     expect(reader.at).equal(reader.bytes.length)
@@ -76,7 +76,21 @@ describe('core/histogram/packed', () => {
     beginPacking()
     packDistribution(distributionOf([[0, 3]]))
     const target = createDistribution()
-    mergePackedDistribution(target, { bytes: takePacked(), at: 0 })
+    mergePackedDistribution(target, { bytes: takePacked(true), at: 0 })
     expect(target).deep.include({ count: 3, zeroCount: 3, min: 0, max: 0 })
+  })
+
+  it('keeps what is one of many beside the others, and any other by itself', () => {
+    const packed = (isOneOfMany: boolean) => {
+      beginPacking()
+      for (let i = 0; i < 100; i++) packInteger(i)
+      return takePacked(isOneOfMany)
+    }
+    const [first, alone, second] = [packed(true), packed(false), packed(true)]
+    expect([...alone]).to.deep.equal([...first])
+    expect([...second]).to.deep.equal([...first])
+    expect(second.buffer === first.buffer).to.equal(true)
+    expect(second.byteOffset).to.equal(first.byteOffset + first.length)
+    expect(alone.buffer.byteLength).to.equal(alone.length)
   })
 })

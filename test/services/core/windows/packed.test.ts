@@ -9,7 +9,7 @@ describe('core/windows/packed', () => {
     fc.assert(
       fc.property(anyCounted, anyCounted, (one, two) => {
         const sum = aggregateOf(one)
-        mergePacked(sum, packAggregate(aggregateOf(two)))
+        mergePacked(sum, packAggregate(aggregateOf(two), true))
         const plain = mergeAll(aggregateOf(one), aggregateOf(two))
         expect(bytesOf(sliceRecord(0, sum))).equal(bytesOf(sliceRecord(0, plain)))
       }),
@@ -19,7 +19,7 @@ describe('core/windows/packed', () => {
   it('can be added again and again: nothing of it is given away', () => {
     const error = { kind: 'error', type: 'timeout', times: 1 } as const
     const reading = { kind: 'reading', name: 'gpu', value: 1, at: 1 } as const
-    const packed = packAggregate(aggregateOf([error, reading]))
+    const packed = packAggregate(aggregateOf([error, reading]), false)
     const twice = aggregateOf([])
     mergePacked(twice, packed)
     mergePacked(twice, packed)
