@@ -8,6 +8,7 @@ import {
   type Fixture,
   GROUP,
   INPUT,
+  idle,
   NOTHING,
   OUTPUT,
   output,
@@ -212,6 +213,26 @@ describe('bus/run', () => {
     expect([ticks, fixture.failures]).to.deep.equal([2, []])
     const lines = [away, 'echo: the broker answers again']
     expect(fixture.lines.slice(before)).to.deep.equal(lines)
+  })
+
+  it('asks for the ends once at a time, and only when a partition is due', async () => {
+    const stage = await fixture.start(echoSpec(seen))
+    await idle()
+    const { offsets } = fixture.memory
+    const answer = Promise.withResolvers<void>()
+    let asked = 0
+    const bus = fixture.bus as { offsets: typeof offsets }
+    bus.offsets = async (topic) => {
+      asked++
+      await answer.promise
+      return offsets(topic)
+    }
+    const ticking = [stage.tick(), stage.tick(), stage.tick()]
+    expect(asked).to.equal(1)
+    answer.resolve()
+    await Promise.all(ticking)
+    await stage.tick()
+    expect(asked, 'nothing is due any more').to.equal(1)
   })
 
   it('stops once', async () => {
