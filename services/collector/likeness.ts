@@ -1,4 +1,4 @@
-import { type Fields, hasOutput, isFields } from './openai-delta.ts'
+import { hasOutput, isFields, parseFields } from './openai-delta.ts'
 import type { ChunkShape } from './openai-usage.ts'
 
 /**
@@ -76,19 +76,10 @@ function endOfString(bytes: Buffer, from: number): number {
 
 /** What counting needs of an event with one choice; null when more than a text is in it. */
 function shapeOf(data: string): ChunkShape | null {
-  const value = parsed(data)
+  const value = parseFields(data)
   if (!value || value.usage || value.error || value.object === 'error') return null
   const [choice, ...others] = Array.isArray(value.choices) ? value.choices : []
   if (others.length > 0 || !isFields(choice) || choice.finish_reason) return null
   const index = typeof choice.index === 'number' ? choice.index : 0
   return hasOutput(choice) ? { choices: 1, index, hasOutput: true } : null
-}
-
-function parsed(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isFields(value) ? value : null
-  } catch {
-    return null
-  }
 }

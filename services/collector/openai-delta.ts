@@ -35,3 +35,13 @@ function isCall(call: unknown): boolean {
 export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null
 }
+
+/** A JSON object out of its text; null when it is none. */
+export function parseFields(text: string): Fields | null {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isFields(value) ? value : null
+  } catch {
+    return null
+  }
+}

@@ -1,5 +1,5 @@
 import { errorTypeOf, wordOf } from './error-type.ts'
-import { type Fields, hasOutput, isFields } from './openai-delta.ts'
+import { type Fields, hasOutput, isFields, parseFields } from './openai-delta.ts'
 import { type ChunkShape, createUsageCounter, type Usage } from './openai-usage.ts'
 
 /**
@@ -73,7 +73,7 @@ export function createOpenAiReader(): OpenAiReader {
       done = true
       return DONE
     }
-    const value = parse(data)
+    const value = parseFields(data)
     if (name === 'error') return failed(value?.error ?? value)
     if (value !== null) return chunk(value)
     strange += 1
@@ -100,7 +100,7 @@ export function createOpenAiReader(): OpenAiReader {
   }
 
   function body(text: string): Reading {
-    const value = parse(text)
+    const value = parseFields(text)
     if (value === null) {
       strange += 1
       return OTHER
@@ -134,7 +134,7 @@ export function createOpenAiReader(): OpenAiReader {
 
 /** What a request body asks for; null when it is no JSON object. */
 export function readRequest(text: string): AskedFor | null {
-  const value = parse(text)
+  const value = parseFields(text)
   return value && { model: modelOf(value), stream: value.stream === true }
 }
 
@@ -152,13 +152,4 @@ function modelOf({ model }: Fields): string {
 function indexOf(choices: readonly unknown[]): number {
   const [first] = choices
   return isFields(first) && typeof first.index === 'number' ? first.index : 0
-}
-
-function parse(text: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isFields(value) ? value : null
-  } catch {
-    return null
-  }
 }
