@@ -1,5 +1,6 @@
 import { metrics } from '@opentelemetry/api'
 import type { Output } from '../core/processor.ts'
+import { OTHER } from '../core/windows/series.ts'
 import type { BadRecord } from './publisher.ts'
 
 /** What a stage reports of itself, through the OpenTelemetry SDK of its process. */
@@ -22,7 +23,6 @@ export interface StageHealth {
 
 /** Series that counters tell apart, in a process; the others are one. */
 const SERIES_TOLD_MAX = 200
-const OTHERS = '__other__'
 
 /** What is kept of what could be made or asked for again. */
 export type Cache = 'labels' | 'series' | 'source_topics' | 'unknown_schema_ids'
@@ -54,7 +54,7 @@ export function createHealth(stage: string): StageHealth {
   const told = new Set<string>()
   const toldOf = (series: string) => {
     if (told.size < SERIES_TOLD_MAX) told.add(series)
-    return told.has(series) ? series : OTHERS
+    return told.has(series) ? series : OTHER
   }
   const sum = (name: string, times: number) => {
     totals[name] = (totals[name] ?? 0) + times

@@ -78,7 +78,7 @@ export function createAnswer(
       onOutput(1, null, facts)
       from = end
     }
-    sse.push(bytes.subarray(from))
+    if (from < bytes.length) sse.push(bytes.subarray(from))
   }
   const end = () => {
     sse.end()

@@ -11,7 +11,7 @@ import {
 } from './audit-counts.ts'
 import type { Covered } from './audit-cover.ts'
 import { type Findings, span } from './audit-findings.ts'
-import type { Tile } from './audit-tiles.ts'
+import { FLEET, type Tile } from './audit-tiles.ts'
 import type { OffsetSet } from './offset-set.ts'
 
 /** What one raw partition holds, and what became of it. */
@@ -41,20 +41,19 @@ interface Source extends Covered {
   readonly partition: number
   /** Offsets in [from, end) that are in lens.dead-letters. */
   readonly letters: OffsetSet
-  /** Whether every record belongs to a series of the grouping with these dimensions. */
-  readonly joins: (grouping: string) => boolean
-  /** Whether every record belongs to a series of some grouping. */
-  readonly joinsSome: boolean
 }
 
 /** Before the first record. */
 export function createRawCheck(source: Source, findings: Findings): RawCheck {
-  const { topic, tiles, letters, joins, joinsSome } = source
+  const { topic, tiles, letters } = source
   const name = `${topic}-${source.partition}`
   const totals: SourceTotals = {
     ...{ ranges: tiles.length, raw: 0, counted: 0, dead: 0, rawRequests: 0, slicedRequests: 0 },
   }
-  const main = topic === RESOURCE_SAMPLES ? READINGS_AT : REQUESTS_AT
+  const isSamples = topic === RESOURCE_SAMPLES
+  const main = isSamples ? READINGS_AT : REQUESTS_AT
+  // A sample joins the groupings whose dimensions it carries, and the fleet's.
+  const joins = (grouping: string) => !isSamples || grouping === FLEET
   let at = 0
   let here = emptyTile()
   let strays: { first: number; last: number; count: number } | null = null
@@ -71,12 +70,12 @@ export function createRawCheck(source: Source, findings: Findings): RawCheck {
     }
     const groupings = groupingsOf(tile).filter(joins)
     for (const grouping of groupings) sayDifference(range, grouping, counts, tile)
-    if (groupings.length === 0 && joinsSome && counts.some((n) => n > 0)) {
+    if (groupings.length === 0 && !isSamples && counts.some((n) => n > 0)) {
       findings.add('counted', name, `${range} has no slices at all`)
     }
     totals.counted += raw - dead
     totals.rawRequests += counts[main]!
-    totals.slicedRequests += tile.counts.get(groupings[0] ?? '')?.[main] ?? 0
+    totals.slicedRequests += tile.counts.get(groupings[0] ?? FLEET)?.[main] ?? 0
     here = emptyTile()
   }
 

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Aggregate, DeadLetter } from '../../schemas/records.ts'
-import { AGGREGATES, DEAD_LETTERS, TOKEN_EVENTS, WINDOW_SLICES } from '../../schemas/topics.ts'
+import { AGGREGATES, DEAD_LETTERS, WINDOW_SLICES } from '../../schemas/topics.ts'
 import type { OffsetRange } from '../bus/port.ts'
 import { readRanges } from '../bus/read-range.ts'
 import { partitionOf } from '../core/hash.ts'
@@ -13,7 +13,6 @@ import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-p
 import { createRawCheck } from './audit-raw.ts'
 import type { AuditResult } from './audit-report.ts'
 import {
-  FLEET,
   groupIn,
   readSlices,
   type SliceLane,
@@ -22,6 +21,7 @@ import {
   SOURCES,
   spansOf,
 } from './audit-slices.ts'
+import { FLEET } from './audit-tiles.ts'
 import { checkWindows, noTotals, type WindowTotals, windowName } from './audit-windows.ts'
 import { createOffsetSet, type OffsetSet } from './offset-set.ts'
 
@@ -124,11 +124,8 @@ async function checkRaw(
   letters: readonly OffsetSet[],
   { tiling, findings }: Slices,
 ) {
-  // A sample joins the groupings whose dimensions it carries, and the fleet's.
-  const joinsSome = topic === TOKEN_EVENTS
-  const joins = (grouping: string) => joinsSome || grouping === FLEET
   const checks = covers.map((cover, partition) => {
-    const source = { ...cover, topic, partition, letters: letters[partition]!, joins, joinsSome }
+    const source = { ...cover, topic, partition, letters: letters[partition]! }
     return createRawCheck(source, findings)
   })
   const progress = progressOf(topic, log)

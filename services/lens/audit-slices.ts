@@ -22,9 +22,6 @@ export interface SlicesPlan extends WindowPlan {
   readonly series: Labels | null
 }
 
-/** The grouping without dimensions. */
-export const FLEET = ''
-
 /** After the latest event that truncated slices may have held, with the disorder and to spare. */
 const TRUNCATED_MARGIN_MS = 60_000
 

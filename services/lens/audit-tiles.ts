@@ -203,6 +203,9 @@ function sumOf(record: WindowSlice): Counts {
   return counts
 }
 
+/** The grouping without dimensions. */
+export const FLEET = ''
+
 /** The dimensions of a series, by commas; empty for the fleet. */
 export function groupingOf(series: Readonly<Record<string, string>>): string {
   return Object.keys(series).sort().join(',')

@@ -51,7 +51,6 @@ export function faultsFound(run: Run): readonly string[] {
   }
   return [
     ...windowFaults(run, aggregates),
-    ...readingFaults(run, aggregates),
     ...deadLetterFaults(run),
     ...anomalies(run),
     ...triggerFaults(events),
@@ -103,6 +102,7 @@ function windowFaults(run: Run, aggregates: readonly Aggregate[]): readonly stri
     return [
       ...found,
       ...open.flatMap((key) => boundFaults(key, got.get(key), certain.get(key), exact.get(key)!)),
+      ...readingFaults(run, got),
     ].slice(0, 5)
   } catch (error) {
     return [(error as Error).message]
@@ -110,23 +110,16 @@ function windowFaults(run: Run, aggregates: readonly Aggregate[]): readonly stri
 }
 
 /** Every sample is a reading of the fleet's minute that it fell in, once. */
-function readingFaults(run: Run, aggregates: readonly Aggregate[]): readonly string[] {
-  const minutes = new Map<number, number>()
-  for (const { at } of run.samples) {
-    const start = Math.floor(at / 60e6) * 60_000
-    minutes.set(start, (minutes.get(start) ?? 0) + 1)
-  }
+function readingFaults(run: Run, published: ReadonlyMap<string, Aggregate>): readonly string[] {
   run.seen.samples = run.samples.length
-  const revisions = new Map<number, Aggregate>()
-  for (const each of aggregates) {
-    const isFleet = Object.keys(each.series).length === 0
-    if (!isFleet || each.size_s !== 60 || each.end > run.finalMs) continue
-    if (each.revision >= (revisions.get(each.start)?.revision ?? 0)) revisions.set(each.start, each)
+  const minutes = new Map<string, number>()
+  for (const { at } of run.samples) {
+    const key = `{} 60 ${Math.floor(at / 60e6) * 60_000}`
+    if (endOf(key) <= run.finalMs) minutes.set(key, (minutes.get(key) ?? 0) + 1)
   }
-  return [...minutes].flatMap(([start, readings]) => {
-    const got = revisions.get(start)?.gauges.gpu_utilization?.count ?? 0
-    const isDue = start + 60_000 <= run.finalMs
-    return isDue && got !== readings ? [`minute ${start}: ${got} readings, not ${readings}`] : []
+  return [...minutes].flatMap(([key, readings]) => {
+    const got = published.get(key)?.gauges.gpu_utilization?.count ?? 0
+    return got === readings ? [] : [`${key}: ${got} readings, not ${readings}`]
   })
 }
 

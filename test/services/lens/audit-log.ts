@@ -85,8 +85,6 @@ export function auditMade(world: World): Audited {
     topic: TOKEN_EVENTS,
     partition: 0,
     letters: dead,
-    joins: () => true,
-    joinsSome: true,
   }
   const check = createRawCheck({ ...covered, ...at }, findings)
   for (const offset of raw) {
