@@ -114,7 +114,7 @@ for (const { name, open } of BUSES) {
       gate.resolve()
       await stopping
       await until('the handler has ended', () => outcome !== 'none')
-      const second = await joined(group, topic)
+      const second = await joined(group, topic, async () => {})
       const expected = outcome === 'accepted' ? { offset: 1, metadata: 'mine' } : null
       expect(await second.source.committed(topic, 0), outcome).to.deep.equal(expected)
     })
