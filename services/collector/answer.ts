@@ -1,6 +1,9 @@
 import { createBoundedBytes } from './bounded-bytes.ts'
+import type { Dialect } from './dialect/dialect.ts'
+import { createReader, type Facts, type Reader, type Reading } from './dialect/reader.ts'
+import type { ChunkShape } from './dialect/usage.ts'
 import { createLikeness } from './likeness.ts'
-import { createOpenAiReader, type Facts } from './openai.ts'
+import { createLines } from './lines.ts'
 import { createSseParser } from './sse.ts'
 
 /** The head of a response, as far as it says how to read the body. */
@@ -10,10 +13,10 @@ export interface AnswerHead {
   readonly contentEncoding: string
 }
 
-/** How a body is read: as events, whole at its end, or not at all. */
-export type AnswerForm = 'stream' | 'body' | 'opaque'
+/** How a body is read: as events, line by line, whole at its end, or not at all. */
+export type AnswerForm = 'events' | 'lines' | 'body' | 'opaque'
 
-/** Reads the body of one response. Another dialect is another function that returns this. */
+/** Reads the body of one response. */
 export interface Answer {
   push(bytes: Uint8Array): void
   /** Reads what was left for the end. */
@@ -26,6 +29,8 @@ export type OnOutput = (chunks: number, tokens: number | null, facts: () => Fact
 
 /** A longer answer that is not streamed stays without usage. */
 const BODY_BYTES_MAX = 4 << 20
+/** A longer line of a stream of JSON objects is left out. */
+const LINE_BYTES_MAX = 4 << 20
 
 /**
  * The type decides, not the request: proxies answer a request for a stream with a page of JSON. A
@@ -33,7 +38,8 @@ const BODY_BYTES_MAX = 4 << 20
  */
 export function formOf({ status, contentType, contentEncoding }: AnswerHead): AnswerForm {
   if (status < 200 || status > 299 || isCompressed(contentEncoding)) return 'opaque'
-  if (/^\s*text\/event-stream\b/i.test(contentType)) return 'stream'
+  if (/^\s*text\/event-stream\b/i.test(contentType)) return 'events'
+  if (/\b(x-)?(ndjson|jsonl|jsonlines)\b/i.test(contentType)) return 'lines'
   return /\bjson\b/i.test(contentType) ? 'body' : 'opaque'
 }
 
@@ -42,49 +48,91 @@ export function isCompressed(contentEncoding: string): boolean {
   return contentEncoding !== '' && contentEncoding.toLowerCase() !== 'identity'
 }
 
-/** Reads an answer in OpenAI's form. `count` gets what could not be read, by reason. */
+/** What a reader of bytes does with an event; its data is kept by nobody. */
+type OnEvent = (data: string, name: string) => Reading
+
+/** Reads an answer in one dialect. `count` gets what could not be read, by reason. */
 export function createAnswer(
   form: AnswerForm,
+  dialect: Dialect,
   onOutput: OnOutput,
   count: (reason: string) => void,
 ): Answer {
-  const reader = createOpenAiReader()
+  const reader = createReader(dialect)
   const { facts } = reader
-  if (form === 'opaque') return { push: () => {}, end: () => {}, facts }
-  if (form === 'body') {
-    const body = createBoundedBytes(BODY_BYTES_MAX)
-    const end = () => {
-      const text = body.text()
-      if (text === null) return count('answer_too_long')
-      reader.body(text)
-      if (facts().strange > 0) count('answer_not_json')
-    }
-    return { push: body.push, end, facts }
-  }
-  const likeness = createLikeness()
-  const sse = createSseParser((data, name) => {
+  const onEvent: OnEvent = (data, name) => {
     const reading = reader.event(data, name)
-    if (reading.kind !== 'output') return
-    onOutput(reading.chunks, reading.tokens, facts)
-    if (reading.tokens === null && name === '') likeness.learn(data)
+    if (reading.kind === 'output') onOutput(reading.chunks, reading.tokens, facts)
+    return reading
+  }
+  function end(tooLong: number): void {
+    for (let i = facts().strange; i > 0; i--) count('event_not_json')
+    for (let i = facts().beyond; i > 0; i--) count('choice_not_counted')
+    for (let i = tooLong; i > 0; i--) count('event_too_long')
+  }
+  if (form === 'opaque') return { push: () => {}, end: () => {}, facts }
+  if (form === 'body') return { ...readBody(reader, count), facts }
+  if (form === 'lines') return { ...readLines(onEvent, end), facts }
+  const again = (shape: ChunkShape) => {
+    reader.again(shape)
+    onOutput(1, null, facts)
+  }
+  return { ...readEvents(dialect, onEvent, again, end, count), facts }
+}
+
+type Bytes = Pick<Answer, 'push' | 'end'>
+
+function readBody({ body, facts }: Reader, count: (reason: string) => void): Bytes {
+  const bytes = createBoundedBytes(BODY_BYTES_MAX)
+  function end(): void {
+    const text = bytes.text()
+    if (text === null) count('answer_too_long')
+    else body(text)
+    if (facts().strange > 0) count('answer_not_json')
+  }
+  return { push: bytes.push, end }
+}
+
+function readLines(onEvent: OnEvent, onEnd: (tooLong: number) => void): Bytes {
+  let tooLong = 0
+  function onLine(bytes: Buffer, from: number, to: number): void {
+    if (to > from) onEvent(bytes.toString('utf8', from, to), '')
+  }
+  const lines = createLines(LINE_BYTES_MAX, onLine, () => void tooLong++)
+  function end(): void {
+    lines.end()
+    onEnd(tooLong)
+  }
+  return { push: lines.push, end }
+}
+
+function readEvents(
+  { shapeOf }: Dialect,
+  onEvent: OnEvent,
+  again: (shape: ChunkShape) => void,
+  onEnd: (tooLong: number) => void,
+  count: (reason: string) => void,
+): Bytes {
+  const likeness = shapeOf ? createLikeness(shapeOf) : null
+  const sse = createSseParser((data, name) => {
+    const reading = onEvent(data, name)
+    const isPlain = reading.kind === 'output' && reading.tokens === null && name === ''
+    if (isPlain) likeness?.learn(data)
   })
   function push(view: Uint8Array): void {
     const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
     let from = 0
-    while (sse.isBetween()) {
+    while (likeness !== null && sse.isBetween()) {
       const end = likeness.match(bytes, from)
       if (end < 0) break
-      reader.again(likeness.shape())
-      onOutput(1, null, facts)
+      again(likeness.shape())
       from = end
     }
     if (from < bytes.length) sse.push(bytes.subarray(from))
   }
-  const end = () => {
-    sse.end()
-    for (let i = facts().strange; i > 0; i--) count('event_not_json')
-    for (let i = facts().beyond; i > 0; i--) count('choice_not_counted')
-    for (let i = sse.tooLong(); i > 0; i--) count('event_too_long')
+  function end(): void {
+    if (sse.end()) count('event_not_ended')
+    onEnd(sse.tooLong())
   }
-  return { push, end, facts }
+  return { push, end }
 }

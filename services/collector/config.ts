@@ -54,6 +54,12 @@ export const collectorConfig = z.strictObject({
     .default('')
     .meta(named('PROVIDER'))
     .describe('Label provider, such as vllm, openai, llama.cpp'),
+  model: z
+    .string()
+    .max(256)
+    .default('')
+    .meta(named('MODEL'))
+    .describe('Label model of calls that name none, as those of TGI and SGLang'),
   region: z.string().max(256).default('').meta(named('REGION')).describe('Label region'),
   tenantHeader: headerName
     .default('x-lens-tenant')
@@ -137,8 +143,9 @@ export type CollectorConfig = Readonly<z.infer<typeof collectorConfig>>
 /** The head of the --help text. */
 export const usage = `usage: npm run lens -- run collector [options]
 
-A proxy in front of an OpenAI-compatible server. It passes every call through, byte for byte, and
-publishes when the tokens of POST .../chat/completions and .../completions came.
+A proxy in front of an inference server. It passes every call through, byte for byte, and publishes
+when the tokens came: of completions and responses as OpenAI has them, of Anthropic's messages, and
+of the own APIs of vLLM, SGLang, TGI, Ollama and llama.cpp (docs/collector.md).
 
 With --spool, records wait on disk while Kafka is away and are sent in order when it is back, also
 after a restart. When the spool is full, the newest are dropped and counted.

@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
 /** Fields that concern one connection only (RFC 9110 §7.6.1), and the framing, which Node makes. */
 const HOP_BY_HOP = new Set([
   'connection',
@@ -49,6 +51,22 @@ export function requestHeaders(
 }
 
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'])
+
+/** What clients and gateways say of earlier sends of a request; the first send has this number. */
+const ATTEMPTS: Readonly<Record<string, number>> = {
+  // The official clients of OpenAI and Anthropic.
+  'x-stainless-retry-count': 0,
+  'x-envoy-attempt-count': 1,
+}
+
+/** A larger number is none. */
+const ATTEMPTS_MAX = 1000
+
+/** Which send of the request this is; 1 when nobody says otherwise. */
+export function attemptOf(headers: IncomingHttpHeaders): number {
+  const said = Object.entries(ATTEMPTS).map(([name, first]) => Number(headers[name]) - first + 1)
+  return Math.max(1, ...said.filter((n) => Number.isInteger(n) && n <= ATTEMPTS_MAX))
+}
 
 /** The headers to hand back to the client, as name, value, name, value. */
 export function responseHeaders(raw: readonly string[]): string[] {

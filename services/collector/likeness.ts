@@ -1,5 +1,6 @@
-import { hasOutput, isFields, parseFields } from './openai-delta.ts'
-import type { ChunkShape } from './openai-usage.ts'
+import type { Dialect } from './dialect/dialect.ts'
+import { parseFields } from './dialect/fields.ts'
+import type { ChunkShape } from './dialect/usage.ts'
 
 /**
  * The events of a stream mostly differ in one string, the text of the token. What is like the last
@@ -25,8 +26,8 @@ const ESCAPES = new Set(Buffer.from('"\\/bfnrt'))
 /** Where the text begins that differs. */
 const TEXT = /"(?:content|reasoning_content|reasoning|text)": ?"(?!")/
 
-/** Nothing learnt yet. */
-export function createLikeness(): Likeness {
+/** Nothing learnt yet. `shapeOf` is the dialect's. */
+export function createLikeness(shapeOf: NonNullable<Dialect['shapeOf']>): Likeness {
   let prefix = Buffer.alloc(0)
   let suffix = Buffer.alloc(0)
   let shape: ChunkShape | null = null
@@ -42,7 +43,8 @@ export function createLikeness(): Likeness {
       const bytes = Buffer.from(data.slice(start))
       const rest = bytes.subarray(endOfString(bytes, 0)).toString()
       // With another text in it.
-      shape = shapeOf(`${data.slice(0, start)}x${rest}`)
+      const value = parseFields(`${data.slice(0, start)}x${rest}`)
+      shape = value && shapeOf(value)
       prefix = Buffer.from(`data: ${data.slice(0, start)}`)
       suffix = Buffer.from(`${rest}\n\n`)
     },
@@ -72,14 +74,4 @@ function endOfString(bytes: Buffer, from: number): number {
     at += byte === BACKSLASH ? 2 : 1
   }
   return bytes.length
-}
-
-/** What counting needs of an event with one choice; null when more than a text is in it. */
-function shapeOf(data: string): ChunkShape | null {
-  const value = parseFields(data)
-  if (!value || value.usage || value.error || value.object === 'error') return null
-  const [choice, ...others] = Array.isArray(value.choices) ? value.choices : []
-  if (others.length > 0 || !isFields(choice) || choice.finish_reason) return null
-  const index = typeof choice.index === 'number' ? choice.index : 0
-  return hasOutput(choice) ? { choices: 1, index, hasOutput: true } : null
 }

@@ -1,6 +1,6 @@
 import type { RequestEnd, Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
 import { assert } from '../core/errors.ts'
-import type { Usage } from './openai-usage.ts'
+import type { Usage } from './dialect/usage.ts'
 import { addChunk, allKnown, isBuffered, newTimeline, type Timeline } from './timeline.ts'
 
 /** What stays the same in all records of a request. */
@@ -18,6 +18,8 @@ export interface Ending {
   readonly durationUs: number
   readonly usage: Usage
   readonly quality: readonly string[]
+  /** The sends of the client, this one included, as far as it says. */
+  readonly attempts?: number
 }
 
 /**
@@ -37,7 +39,10 @@ export interface Meter {
   take(): TokenEvents | null
   /** The last record of the request, with the chunks since the one before. */
   end(ending: Ending): TokenEvents
-  /** Fills the label in when the request did not name a model; before the first chunk. */
+  /**
+   * Fills the label in when the request did not name a model. All records of a request are of one
+   * series: after the first one it stays as it is.
+   */
   nameModel(model: string): void
   readonly chunks: () => number
 }
@@ -54,6 +59,7 @@ export function createMeter(
   const timeline = newTimeline()
   let { model } = labels
   let run = emptyRun(0, 0)
+  let cut = false
   let ended = false
 
   function record(end: RequestEnd | null): TokenEvents {
@@ -61,6 +67,7 @@ export function createMeter(
     const isWhole = gapsUs.length > 0 ? run.unknown === 0 : allKnown(timeline)
     const hasTokens = run.unknown < gapsUs.length
     run = emptyRun(timeline.chunks, timeline.lastUs)
+    cut = true
     return {
       ...labels,
       model,
@@ -91,7 +98,7 @@ export function createMeter(
       return record(requestEnd(timeline, ending))
     },
     nameModel(name) {
-      if (model === '') model = name
+      if (model === '' && !cut) model = name
     },
     chunks: () => timeline.chunks,
   }
@@ -115,7 +122,7 @@ function requestEnd(timeline: Timeline, ending: Ending): RequestEnd {
     output_tokens: usage.outputTokens,
     cached_tokens: usage.cachedTokens,
     reasoning_tokens: usage.reasoningTokens,
-    attempts: 1,
+    attempts: ending.attempts ?? 1,
     cost_usd: null,
     security: null,
     speculative: null,

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Clock, type Moment, momentNow, SYSTEM_CLOCK } from './clock.ts'
+import type { Dialect } from './dialect/dialect.ts'
+import { OPENAI } from './dialect/openai.ts'
+import { createReader, type Reader } from './dialect/reader.ts'
 import { httpErrorType, wordOf } from './error-type.ts'
 import { createMeter, type Meter, type RequestLabels } from './meter.ts'
-import { createOpenAiReader, type OpenAiReader } from './openai.ts'
 import type { Queue } from './queue.ts'
 import { type Runs, SHARED_RUNS } from './runs.ts'
 
@@ -20,7 +22,9 @@ export interface ObserveOptions<T> {
   /** Where the records go: into a queue, or to a function. */
   readonly queue?: Queue
   readonly onRecord?: (record: TokenEvents) => void
-  /** Without it, items are read as chunk objects of the OpenAI API. */
+  /** Whose objects the items are; by default the chunks of OpenAI's completions. */
+  readonly dialect?: Dialect
+  /** Reads items that are of no dialect. */
   readonly chunkOf?: (item: T) => ItemReading
   /** Where the counts of `chunkOf` come from. */
   readonly tokenSource?: TokenSource
@@ -49,10 +53,10 @@ async function* watch<T>(
   clock: Clock,
   sent: Moment,
 ): AsyncGenerator<T, void, undefined> {
-  const { runs = SHARED_RUNS, chunkOf } = options
+  const { runs = SHARED_RUNS, dialect = OPENAI, chunkOf } = options
   const publish = harmless(publisherOf(options))
   const meter = createMeter(labelsOf(options.labels), sent.wallUs, options.tokenSource)
-  const reader = createOpenAiReader()
+  const reader = createReader(dialect)
   const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
   const take = harmless((item: T) => {
     const atUs = elapsedUs()
@@ -81,7 +85,7 @@ async function* watch<T>(
 
 function endOf(
   meter: Meter,
-  reader: OpenAiReader,
+  reader: Reader,
   verdict: { readonly status: Status; readonly errorType: string },
   durationUs: number,
 ): TokenEvents {
@@ -100,11 +104,11 @@ function endOf(
 }
 
 function readChunk(
-  reader: OpenAiReader,
+  reader: Reader,
   meter: Meter,
   item: unknown,
 ): { chunks: number; tokens: number | null } {
-  const reading = reader.chunk(item)
+  const reading = reader.object(item)
   if (reading.kind !== 'output') return { chunks: 0, tokens: null }
   if (meter.chunks() === 0) meter.nameModel(reader.facts().model)
   return reading

@@ -5,8 +5,10 @@ import https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { LensError } from '../core/errors.ts'
 import { type Clock, type Moment, momentNow, type Timers } from './clock.ts'
+import type { Dialect } from './dialect/dialect.ts'
+import { dialectOf } from './dialect/table.ts'
 import { forward } from './forward.ts'
-import { requestHeaders } from './headers.ts'
+import { attemptOf, requestHeaders } from './headers.ts'
 import type { RequestLabels } from './meter.ts'
 import { refuse } from './refuse.ts'
 import { watchRequest } from './request-body.ts'
@@ -18,7 +20,7 @@ export interface ProxyOptions {
   readonly host: string
   /** 0 = any free one. */
   readonly port: number
-  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'endpoint' | 'region'>
+  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'endpoint' | 'region' | 'model'>
   /** Lower case. */
   readonly tenantHeader: string
   readonly connectTimeoutMs: number
@@ -103,9 +105,10 @@ function createCalls(options: ProxyOptions) {
       refuse(response, 400, 'bad_target', 'The request target must be a path.')
       return
     }
-    const measured = isMeasured(request)
+    const dialect = dialectOf(request.method ?? '', request.url)
+    const measured = dialect !== null
     const requestId = measured ? randomUUID() : ''
-    const tap = measured ? openTap(request, requestId, sent) : null
+    const tap = measured ? openTap(request, dialect, requestId, sent) : null
     const rewrite = { host: url.host, requestId, tenantHeader, measured }
     try {
       const headers = requestHeaders(request.rawHeaders, request.method ?? 'GET', rewrite)
@@ -121,12 +124,18 @@ function createCalls(options: ProxyOptions) {
     })
   }
 
-  function openTap(request: IncomingMessage, request_id: string, sent: Moment): Tap {
+  function openTap(
+    request: IncomingMessage,
+    dialect: Dialect,
+    request_id: string,
+    sent: Moment,
+  ): Tap {
     counts.measured += 1
     const tenant = String(request.headers[tenantHeader] ?? '').slice(0, TENANT_LENGTH_MAX)
     const labels = { ...options.labels, request_id, tenant, model: '', attributes: {} }
-    const tap = createTap(tapContext, labels, sent.wallUs)
-    watchRequest(request, tap.asked, tapContext.count)
+    const attempt = attemptOf(request.headers)
+    const tap = createTap(tapContext, { dialect, labels, startedAtUs: sent.wallUs, attempt })
+    watchRequest(request, dialect, tap.asked, tapContext.count)
     return tap
   }
 
@@ -153,19 +162,14 @@ function createCalls(options: ProxyOptions) {
   }
 }
 
-function createTapContext({ runs, publish }: ProxyOptions): TapContext & {
+function createTapContext({ labels, runs, publish }: ProxyOptions): TapContext & {
   readonly faults: Readonly<Record<string, number>>
 } {
   const faults: Record<string, number> = {}
   const count = (reason: string) => {
     faults[reason] = (faults[reason] ?? 0) + 1
   }
-  return { runs, publish, count, faults }
-}
-
-/** The two completion paths are the ones whose dialect is known; the rest passes unmeasured. */
-function isMeasured({ method, url }: IncomingMessage): boolean {
-  return method === 'POST' && url!.split('?', 1)[0]!.endsWith('/completions')
+  return { model: labels.model, runs, publish, count, faults }
 }
 
 function openAgent(url: URL, keepAliveMs: number): http.Agent {

@@ -10,9 +10,10 @@ export interface SseParser {
   push(bytes: Uint8Array): void
   /**
    * The stream has ended. The standard discards a last event without its blank line; servers that
-   * forget the line are common and the event was on the wire, so it is emitted here.
+   * forget the line are common and the event was on the wire, so it is emitted here. True when
+   * there was one.
    */
-  end(): void
+  end(): boolean
   /** Whether what comes next begins an event. */
   isBetween(): boolean
   /** Lines and events that were over the limits and left out. */
@@ -75,9 +76,11 @@ export function createSseParser(
     if (whole) onEvent(text, kind)
   }
 
-  function end(): void {
+  function end(): boolean {
     lines.end()
+    const isCut = hasData
     dispatch()
+    return isCut
   }
 
   const isBetween = () => lines.isBetween() && !hasData && name === '' && !spoilt

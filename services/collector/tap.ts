@@ -1,6 +1,7 @@
 import { type Answer, type AnswerHead, createAnswer, formOf, isCompressed } from './answer.ts'
+import type { Dialect } from './dialect/dialect.ts'
+import type { AskedFor } from './dialect/reader.ts'
 import { createMeter, type RequestLabels } from './meter.ts'
-import type { AskedFor } from './openai.ts'
 import type { Publish, Runs } from './runs.ts'
 import { type Close, verdictOf } from './verdict.ts'
 
@@ -18,18 +19,31 @@ export interface Tap {
 
 /** Where a tap lives: shared by all requests of a proxy. */
 export interface TapContext {
+  /** Label of requests and answers that name none. */
+  readonly model: string
   readonly runs: Runs
   readonly publish: Publish
   /** Counts what went wrong with the measuring, by reason. */
   readonly count: (reason: string) => void
 }
 
-/** Starts to measure a request that is sent now. */
-export function createTap(context: TapContext, labels: RequestLabels, startedAtUs: number): Tap {
+/** A request that is sent now. */
+export interface TapRequest {
+  readonly dialect: Dialect
+  readonly labels: RequestLabels
+  /** Wall clock. */
+  readonly startedAtUs: number
+  /** Which send of the client's this is. */
+  readonly attempt: number
+}
+
+/** Starts to measure a request. */
+export function createTap(context: TapContext, request: TapRequest): Tap {
+  const { dialect, labels, startedAtUs, attempt } = request
   const { runs, publish, count } = context
   const meter = createMeter(labels, startedAtUs)
-  const quality = new Set<string>()
-  let answer: Answer = createAnswer('opaque', onOutput, count)
+  const quality = new Set<string>(attempt > 1 ? ['retried'] : [])
+  let answer: Answer = createAnswer('opaque', dialect, onOutput, count)
   let isStream = false
   let httpStatus: number | null = null
   let wantsStream = false
@@ -39,7 +53,7 @@ export function createTap(context: TapContext, labels: RequestLabels, startedAtU
   let broken = false
 
   function onOutput(chunks: number, tokens: number | null, facts: Answer['facts']): void {
-    if (meter.chunks() === 0) meter.nameModel(facts().model)
+    if (meter.chunks() === 0) meter.nameModel(facts().model || context.model)
     for (let i = 0; i < chunks; i++) if (meter.chunk(readUs, tokens)) publish(meter.take()!)
   }
 
@@ -54,14 +68,15 @@ export function createTap(context: TapContext, labels: RequestLabels, startedAtU
   }
 
   function publishEnd(close: Close, elapsedUs: number, cause: string): void {
-    const { model, usage, finishReason, errorType, done } = answer.facts()
+    const { model, usage, finishReason, errorType, done, severalChoices } = answer.facts()
     const verdict = verdictOf({ close, cause, httpStatus, isStream, done, errorType })
     if (verdict.status === 'truncated') quality.add('truncated')
+    if (severalChoices) quality.add('several_choices')
     if (verdict.status === 'ok' && isStream && usage.outputTokens === null) quality.add('no_usage')
     if (verdict.status === 'ok' && wantsStream && !isStream) quality.add('not_streamed')
-    meter.nameModel(model)
-    const flags = [...quality]
-    publish(meter.end({ ...verdict, finishReason, durationUs: elapsedUs, usage, quality: flags }))
+    meter.nameModel(model || context.model)
+    const said = { finishReason, usage, quality: [...quality], attempts: attempt }
+    publish(meter.end({ ...verdict, ...said, durationUs: elapsedUs }))
   }
 
   runs.add(meter, publish)
@@ -73,9 +88,9 @@ export function createTap(context: TapContext, labels: RequestLabels, startedAtU
     answered(head) {
       httpStatus = head.status
       const form = formOf(head)
-      isStream = form === 'stream'
+      isStream = form === 'events' || form === 'lines'
       if (isCompressed(head.contentEncoding)) quality.add('encoded')
-      answer = createAnswer(form, onOutput, count)
+      answer = createAnswer(form, dialect, onOutput, count)
     },
     read(bytes, elapsedUs) {
       readUs = elapsedUs

@@ -1,7 +1,8 @@
 import { expect } from 'chai'
 import { createAnswer } from '../../../services/collector/answer.ts'
+import { OPENAI } from '../../../services/collector/dialect/openai.ts'
+import { createReader } from '../../../services/collector/dialect/reader.ts'
 import { createLikeness } from '../../../services/collector/likeness.ts'
-import { createOpenAiReader } from '../../../services/collector/openai.ts'
 import { createSseParser } from '../../../services/collector/sse.ts'
 import { createRandom } from '../../../services/core/random.ts'
 import { chat, DONE, FINISH, frame, ROLE, usage } from './frames.ts'
@@ -11,7 +12,7 @@ const TAIL = '"},"finish_reason":null}]}\n\n'
 const event = (text: string) => Buffer.from(`${HEAD}${text}${TAIL}`)
 
 function learnt(data: string) {
-  const likeness = createLikeness()
+  const likeness = createLikeness(OPENAI.shapeOf!)
   likeness.learn(data)
   return likeness
 }
@@ -100,7 +101,7 @@ describe('collector/likeness', () => {
   })
 
   it('gives up on a server whose events always differ in more', () => {
-    const likeness = createLikeness()
+    const likeness = createLikeness(OPENAI.shapeOf!)
     const data = (i: number) => `{"created":${i},"choices":[{"delta":{"content":"a"}}]}`
     for (let i = 0; i < 20; i++) likeness.learn(data(i))
     expect(likeness.match(Buffer.from(`data: ${data(7)}\n\n`), 0)).greaterThan(0)
@@ -111,14 +112,15 @@ describe('collector/likeness', () => {
     it(`changes nothing of what is read (seed ${seed})`, () => {
       const events = eventsOf(seed)
       const want: unknown[] = []
-      const reader = createOpenAiReader()
+      const reader = createReader(OPENAI)
       const plain = createSseParser((data, name) => {
         const reading = reader.event(data, name)
         if (reading.kind === 'output') want.push([reading.chunks, reading.tokens])
       })
       const got: unknown[] = []
       const answer = createAnswer(
-        'stream',
+        'events',
+        OPENAI,
         (...output) => got.push(output.slice(0, 2)),
         () => {},
       )

@@ -1,13 +1,13 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { TokenEvents } from '../../../schemas/records.ts'
+import { NO_USAGE } from '../../../services/collector/dialect/usage.ts'
 import {
   createMeter,
   type Ending,
   type RequestLabels,
   RUN_CHUNKS_MAX,
 } from '../../../services/collector/meter.ts'
-import { NO_USAGE } from '../../../services/collector/openai-usage.ts'
 
 const LABELS: RequestLabels = {
   request_id: 'r',
@@ -146,6 +146,11 @@ describe('collector/meter', () => {
     const named = createMeter(LABELS, STARTED)
     named.nameModel('x')
     expect(named.end(ending()).model).to.equal('m')
+    const late = createMeter({ ...LABELS, model: '' }, STARTED)
+    late.chunk(1000, null)
+    expect(late.take()?.model).to.equal('')
+    late.nameModel('x')
+    expect(late.end(ending()).model, 'of another series than the first').to.equal('')
   })
 
   it('flags an answer that came in one piece', () => {

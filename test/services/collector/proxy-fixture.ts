@@ -30,7 +30,7 @@ export async function startBench(
     upstream: upstream.url,
     host: '127.0.0.1',
     port: 0,
-    labels: { source: 'test', provider: 'vllm', endpoint: 'pool-a', region: 'eu' },
+    labels: { source: 'test', provider: 'vllm', endpoint: 'pool-a', region: 'eu', model: '' },
     tenantHeader: 'x-lens-tenant',
     connectTimeoutMs: 5000,
     idleTimeoutMs: 5000,

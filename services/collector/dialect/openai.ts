@@ -1,0 +1,83 @@
+import type { Dialect, Said } from './dialect.ts'
+import { type Fields, fieldsOf, isFields, isText, listOf } from './fields.ts'
+import type { ChunkShape, GivenUsage } from './usage.ts'
+
+/**
+ * Chat and text completions of OpenAI and of the many servers that answer like it: vLLM, SGLang,
+ * TGI, llama.cpp, Ollama, gateways. https://platform.openai.com/docs/api-reference/chat-streaming
+ */
+export const OPENAI: Dialect = {
+  name: 'openai',
+  path: /\/completions$/,
+  create: () => read,
+  shapeOf,
+}
+
+function read(value: Fields): Said {
+  const choices = listOf(value.choices)
+  let chunks = 0
+  let finishReason: unknown
+  for (const choice of choices) {
+    if (!isFields(choice)) continue
+    if (hasOutput(choice)) chunks += 1
+    finishReason = choice.finish_reason ?? finishReason
+  }
+  return {
+    model: value.model,
+    choices: choices.length,
+    index: fieldsOf(choices[0]).index,
+    chunks,
+    usage: isFields(value.usage) ? openAiUsage(value.usage) : undefined,
+    finishReason,
+    error: errorIn(value),
+  }
+}
+
+/** OpenAI's names of the counts. */
+export function openAiUsage(usage: Fields): GivenUsage {
+  return {
+    inputTokens: usage.prompt_tokens,
+    outputTokens: usage.completion_tokens,
+    cachedTokens: fieldsOf(usage.prompt_tokens_details).cached_tokens,
+    reasoningTokens: fieldsOf(usage.completion_tokens_details).reasoning_tokens,
+  }
+}
+
+/** `{"error": ...}`, or vLLM's older `{"object": "error", "type": ...}`. */
+function errorIn(value: Fields): unknown {
+  return value.object === 'error' ? value : value.error
+}
+
+/**
+ * Whether a choice of a chunk carries output: text, reasoning, refusal or tool call. A role, an
+ * empty string or a finish reason is none.
+ */
+function hasOutput(choice: Fields): boolean {
+  if (isText(choice.text)) return true
+  const { delta } = choice
+  if (!isFields(delta)) return false
+  return (
+    isText(delta.content) ||
+    isText(delta.reasoning_content) ||
+    isText(delta.reasoning) ||
+    isText(delta.refusal) ||
+    isCall(delta.function_call) ||
+    listOf(delta.tool_calls).some(isToolCall)
+  )
+}
+
+function isToolCall(call: unknown): boolean {
+  return isFields(call) && (isText(call.id) || isCall(call.function) || isCall(call.custom))
+}
+
+function isCall(call: unknown): boolean {
+  return isFields(call) && (isText(call.name) || isText(call.arguments) || isText(call.input))
+}
+
+function shapeOf(value: Fields): ChunkShape | null {
+  if (value.usage || errorIn(value)) return null
+  const [choice, ...others] = listOf(value.choices)
+  if (others.length > 0 || !isFields(choice) || choice.finish_reason) return null
+  const index = typeof choice.index === 'number' ? choice.index : 0
+  return hasOutput(choice) ? { choices: 1, index, hasOutput: true } : null
+}
