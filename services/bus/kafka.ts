@@ -90,7 +90,12 @@ async function connect(kafka: Kafka, brokers: readonly string[]): Promise<Admin>
 }
 
 const LEADERS_MS = 15_000
-const NOT_YET = new Set(['LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PARTITION'])
+const NOT_YET = new Set([
+  'LEADER_NOT_AVAILABLE',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  // A leader is named before it knows of it.
+  'NOT_LEADER_FOR_PARTITION',
+])
 
 /** kafkajs waits for leaders, but not for a slow broker to hear of a topic that it has made. */
 async function untilLed(client: Admin, topics: string[]): Promise<void> {
@@ -98,6 +103,7 @@ async function untilLed(client: Admin, topics: string[]): Promise<void> {
   for (;;) {
     try {
       await client.fetchTopicMetadata({ topics })
+      for (const topic of topics) await client.fetchTopicOffsets(topic)
       return
     } catch (error) {
       const { type = '' } = error as { readonly type?: string }

@@ -1,8 +1,10 @@
 import { hostname } from 'node:os'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
+import type { Codec } from '../bus/codec.ts'
 import type { Sink } from '../bus/port.ts'
 import { type Clock, SYSTEM_CLOCK, SYSTEM_TIMERS, type Timers } from './clock.ts'
 import type { CollectorConfig } from './config.ts'
+import { type Ingest, type IngestStats, startIngest } from './ingest.ts'
 import { type ProxyStats, startProxy } from './proxy.ts'
 import { createQueue, type Queue, type QueueStats } from './queue.ts'
 import { createRuns } from './runs.ts'
@@ -13,7 +15,7 @@ export interface CollectorParts {
   readonly config: CollectorConfig
   /** Opens a sink; called again after each failed send. */
   readonly sink: () => Promise<Sink>
-  readonly encode: (topic: string, value: object) => Uint8Array
+  readonly codec: Codec
   /** Partition counts of lens.token-events and, to scrape, lens.resource-samples. */
   readonly partitions: Readonly<Record<string, number>>
   readonly log: (line: string) => void
@@ -25,11 +27,15 @@ export interface CollectorStats {
   readonly proxy: ProxyStats
   readonly queue: QueueStats
   readonly scrapers: readonly ScraperStats[]
+  /** Null when it is not switched on. */
+  readonly ingest: IngestStats | null
 }
 
 export interface Collector {
   /** Where clients send their requests. */
   readonly url: string
+  /** Where other programs send their records; null when it is not switched on. */
+  readonly ingestUrl: string | null
   stats(): CollectorStats
   /** Lets open requests end for the grace, breaks the rest off, sends the records that are left. */
   stop(): Promise<void>
@@ -46,7 +52,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
   const spool = spooling ? openSpool({ folder, bytesMax: spoolBytesMax, log, clock }) : undefined
   const queue = createQueue({
     sink: parts.sink,
-    encode: parts.encode,
+    encode: parts.codec.encode,
     partitions: parts.partitions,
     flushMs: config.flushEvery,
     recordsMax: config.queueRecordsMax,
@@ -71,6 +77,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
       model: config.model,
     },
     tenantHeader: config.tenantHeader,
+    guardHeaders: config.guardHeaders,
     connectTimeoutMs: config.connectTimeout,
     idleTimeoutMs: config.upstreamTimeout,
     keepAliveMs: config.upstreamKeepAlive,
@@ -83,21 +90,44 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     spool?.close()
     throw error
   })
+  const ingest = await openIngest(parts, queue, clock).catch(async (error: unknown) => {
+    await proxy.stop(0)
+    spool?.close()
+    throw error
+  })
   const scrapers = startScrapers(config, endpoint, queue, { log, clock, timers })
   return {
     url: proxy.url,
+    ingestUrl: ingest?.url ?? null,
     stats: () => ({
       proxy: proxy.stats(),
       queue: queue.stats(),
       scrapers: scrapers.map((scraper) => scraper.stats()),
+      ingest: ingest?.stats() ?? null,
     }),
     async stop() {
       const stopped = scrapers.map((scraper) => scraper.stop())
       await proxy.stop(config.stopGrace)
-      await Promise.all(stopped)
+      await Promise.all([...stopped, ingest?.stop()])
       await queue.close()
     },
   }
+}
+
+async function openIngest(
+  { config, codec }: CollectorParts,
+  queue: Queue,
+  clock: Clock,
+): Promise<Ingest | null> {
+  if (config.ingestPort === 0) return null
+  return await startIngest({
+    host: config.host,
+    port: config.ingestPort,
+    codec,
+    queue,
+    queuedMax: Math.ceil(config.queueRecordsMax / 2),
+    nowMs: () => clock.wallUs() / 1000,
+  })
 }
 
 function startScrapers(

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { commonOptions, duration } from '../bus/config.ts'
+import { commonOptions, duration, toggle } from '../bus/config.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -36,6 +36,14 @@ export const collectorConfig = z.strictObject({
     .default(8088)
     .meta(named('PORT'))
     .describe('Port of the proxy; 0 takes a free one'),
+  ingestPort: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .meta(named('INGEST_PORT'))
+    .describe('Port that takes records of programs in other languages (POST); 0 = off'),
   source: z
     .string()
     .max(256)
@@ -65,6 +73,11 @@ export const collectorConfig = z.strictObject({
     .default('x-lens-tenant')
     .meta(named('TENANT_HEADER'))
     .describe('Request header that names the tenant; it is not passed on'),
+  guardHeaders: toggle
+    .meta({ ...named('GUARD_HEADERS'), flag: 'boolean' })
+    .describe(
+      'Believe lens-guard-* and lens-speculative-* headers and trailers, and take them out',
+    ),
   connectTimeout: duration
     .prefault('10s')
     .meta(named('CONNECT_TIMEOUT'))
@@ -154,4 +167,5 @@ examples:
   npm run lens -- run collector --upstream http://127.0.0.1:8000 --provider vllm
   npm run lens -- run collector --upstream https://api.openai.com --provider openai
   npm run lens -- run collector --spool /var/lib/lens-spool
+  npm run lens -- run collector --ingest-port 8089
   npm run lens -- run collector --scrape-url http://127.0.0.1:8000/metrics`

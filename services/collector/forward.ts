@@ -1,4 +1,9 @@
-import http, { type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import http, {
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http'
 import https from 'node:https'
 import type { Clock, Moment, Timers } from './clock.ts'
 import { connectionErrorType } from './error-type.ts'
@@ -18,6 +23,8 @@ export interface Upstream {
 
 export interface ForwardContext {
   readonly upstream: Upstream
+  /** Headers and trailers for us alone, by their names in lower case. */
+  readonly isOurs: (name: string) => boolean
   readonly clock: Clock
   readonly timers: Timers
 }
@@ -35,7 +42,7 @@ export interface Passage {
 
 /** Passes one call on and its answer back, byte for byte. Returns a function that breaks it off. */
 export function forward(context: ForwardContext, passage: Passage): (cause: string) => void {
-  const { clock, timers, upstream } = context
+  const { clock, timers, upstream, isOurs } = context
   const { request, response, tap, sent } = passage
   const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
   const call = openCall(upstream, passage)
@@ -60,6 +67,7 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
     answer = incoming
     passBody(incoming, response, tap, elapsedUs)
     incoming.on('end', () => {
+      tell(tap, incoming.trailers, isOurs)
       finish('complete')
       response.end()
     })
@@ -70,7 +78,8 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
       if (response.socket) response.socket.destroySoon()
       else response.destroy()
     })
-    passHead(incoming, response, tap)
+    passHead(incoming, response, tap, isOurs)
+    tell(tap, incoming.headers, isOurs)
   })
   call.on('timeout', () => {
     // A client that reads nothing makes the upstream silent.
@@ -109,15 +118,29 @@ function openCall({ url, agent, idleTimeoutMs }: Upstream, passage: Passage): Cl
   })
 }
 
-function passHead(incoming: IncomingMessage, response: ServerResponse, tap: Tap | null): void {
+function passHead(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  tap: Tap | null,
+  isOurs: ForwardContext['isOurs'],
+): void {
   const { statusCode: status = 502, statusMessage = '', headers, rawHeaders } = incoming
   // Date is the upstream's or nobody's.
   response.sendDate = false
-  response.writeHead(status, statusMessage, responseHeaders(rawHeaders))
+  response.writeHead(status, statusMessage, responseHeaders(rawHeaders, isOurs))
   // The client sees the status when the engine sends it, not with the first token.
   response.flushHeaders()
   const contentType = headers['content-type'] ?? ''
   tap?.answered({ status, contentType, contentEncoding: headers['content-encoding'] ?? '' })
+}
+
+/** A guard on the way knows what it took at the end of the answer, in a trailer. */
+function tell(
+  tap: Tap | null,
+  headers: IncomingHttpHeaders,
+  isOurs: ForwardContext['isOurs'],
+): void {
+  if (tap !== null && Object.keys(headers).some(isOurs)) tap.told(headers)
 }
 
 function passBody(

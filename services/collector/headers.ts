@@ -24,6 +24,8 @@ export interface RequestRewrite {
   /** Lower case; the tenant is ours to know, not the upstream's. */
   readonly tenantHeader: string
   readonly measured: boolean
+  /** Headers for us alone, by their names in lower case. */
+  readonly isOurs: (name: string) => boolean
 }
 
 /**
@@ -33,13 +35,13 @@ export interface RequestRewrite {
 export function requestHeaders(
   raw: readonly string[],
   method: string,
-  { host, requestId, tenantHeader, measured }: RequestRewrite,
+  { host, requestId, tenantHeader, measured, isOurs }: RequestRewrite,
 ): string[] {
   // `Expect: 100-continue` has been answered by our own server.
   const dropped = new Set(['host', 'expect', tenantHeader])
   // A compressed stream could not be read as it passes; nothing but size is lost without.
   if (measured) dropped.add('accept-encoding').add(REQUEST_ID_HEADER)
-  const kept = endToEnd(raw, dropped)
+  const kept = endToEnd(raw, (name) => dropped.has(name) || isOurs(name))
   const headers = ['Host', host, ...kept]
   if (measured) headers.push('Accept-Encoding', 'identity', REQUEST_ID_HEADER, requestId)
   if (hasName(raw, 'transfer-encoding')) headers.push('Transfer-Encoding', 'chunked')
@@ -69,16 +71,19 @@ export function attemptOf(headers: IncomingHttpHeaders): number {
 }
 
 /** The headers to hand back to the client, as name, value, name, value. */
-export function responseHeaders(raw: readonly string[]): string[] {
-  return endToEnd(raw, new Set())
+export function responseHeaders(
+  raw: readonly string[],
+  isOurs: RequestRewrite['isOurs'],
+): string[] {
+  return endToEnd(raw, isOurs)
 }
 
-function endToEnd(raw: readonly string[], dropped: ReadonlySet<string>): string[] {
+function endToEnd(raw: readonly string[], isDropped: (name: string) => boolean): string[] {
   const named = namedByConnection(raw)
   const kept: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]!.toLowerCase()
-    if (HOP_BY_HOP.has(name) || named.has(name) || dropped.has(name)) continue
+    if (HOP_BY_HOP.has(name) || named.has(name) || isDropped(name)) continue
     kept.push(raw[i]!, raw[i + 1]!)
   }
   return kept

@@ -10,15 +10,15 @@ await runMain({
   options: collectorConfig.extend(serviceOptions),
   async start(config, { bus, codec, log }, health) {
     const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
-    const { encode } = codec
     const collector = await startCollector({
       config,
       sink: () => bus.sink(),
-      encode,
+      codec,
       partitions,
       log,
     })
     log(`collector: ${collector.url} -> ${config.upstream}`)
+    if (collector.ingestUrl) log(`collector: records at ${collector.ingestUrl}/v1/token-events`)
     const endReport = reportCollector(collector.stats, health)
     return {
       async stop() {

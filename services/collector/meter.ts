@@ -1,6 +1,7 @@
 import type { RequestEnd, Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
 import { assert } from '../core/errors.ts'
 import type { Usage } from './dialect/usage.ts'
+import { NO_PHASES, type Phases } from './phases.ts'
 import { addChunk, allKnown, isBuffered, newTimeline, type Timeline } from './timeline.ts'
 
 /** What stays the same in all records of a request. */
@@ -20,6 +21,7 @@ export interface Ending {
   readonly quality: readonly string[]
   /** The sends of the client, this one included, as far as it says. */
   readonly attempts?: number
+  readonly phases?: Phases
 }
 
 /**
@@ -105,8 +107,9 @@ export function createMeter(
 }
 
 function requestEnd(timeline: Timeline, ending: Ending): RequestEnd {
-  const { usage, durationUs } = ending
+  const { usage, durationUs, phases = NO_PHASES } = ending
   const quality = new Set(ending.quality)
+  if (phases.security !== null) quality.add('guarded')
   if (timeline.clamped) quality.add('gap_clamped')
   if (isBuffered(timeline, usage.outputTokens)) quality.add('buffered')
   return {
@@ -124,8 +127,7 @@ function requestEnd(timeline: Timeline, ending: Ending): RequestEnd {
     reasoning_tokens: usage.reasoningTokens,
     attempts: ending.attempts ?? 1,
     cost_usd: null,
-    security: null,
-    speculative: null,
+    ...phases,
     quality: [...quality],
   }
 }

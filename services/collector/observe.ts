@@ -1,14 +1,13 @@
-import { randomUUID } from 'node:crypto'
 import type { Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
-import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Clock, type Moment, momentNow, SYSTEM_CLOCK } from './clock.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import { OPENAI } from './dialect/openai.ts'
 import { createReader, type Reader } from './dialect/reader.ts'
 import { httpErrorType, wordOf } from './error-type.ts'
-import { createMeter, type Meter, type RequestLabels } from './meter.ts'
-import type { Queue } from './queue.ts'
-import { type Runs, SHARED_RUNS } from './runs.ts'
+import { createMeter, type Ending, type Meter } from './meter.ts'
+import { NO_PHASES, type Phases } from './phases.ts'
+import { SHARED_RUNS } from './runs.ts'
+import { harmless, isAbort, labelsOf, publisherOf, type Target } from './target.ts'
 
 /** What one item of the stream is to the measures. */
 export interface ItemReading {
@@ -17,21 +16,17 @@ export interface ItemReading {
   readonly tokens: number | null
 }
 
-export interface ObserveOptions<T> {
-  readonly labels: Partial<RequestLabels> & Pick<RequestLabels, 'endpoint'>
-  /** Where the records go: into a queue, or to a function. */
-  readonly queue?: Queue
-  readonly onRecord?: (record: TokenEvents) => void
+export interface ObserveOptions<T> extends Target {
   /** Whose objects the items are; by default the chunks of OpenAI's completions. */
   readonly dialect?: Dialect
   /** Reads items that are of no dialect. */
   readonly chunkOf?: (item: T) => ItemReading
   /** Where the counts of `chunkOf` come from. */
   readonly tokenSource?: TokenSource
+  /** Asked at the end: what a guard or a draft model did for the request. */
+  readonly phases?: () => Partial<Phases>
   /** momentNow() right before the request was sent; by default the call of observe(). */
   readonly sent?: Moment
-  readonly clock?: Clock
-  readonly runs?: Runs
 }
 
 /**
@@ -54,7 +49,7 @@ async function* watch<T>(
   sent: Moment,
 ): AsyncGenerator<T, void, undefined> {
   const { runs = SHARED_RUNS, dialect = OPENAI, chunkOf } = options
-  const publish = harmless(publisherOf(options))
+  const publish = publisherOf(options)
   const meter = createMeter(labelsOf(options.labels), sent.wallUs, options.tokenSource)
   const reader = createReader(dialect)
   const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
@@ -79,7 +74,14 @@ async function* watch<T>(
     throw error
   } finally {
     runs.remove(meter)
-    harmless(() => publish(endOf(meter, reader, { status, errorType }, elapsedUs())))(undefined)
+    const durationUs = elapsedUs()
+    let phases = NO_PHASES
+    harmless(() => {
+      phases = { ...phases, ...options.phases?.() }
+    })(undefined)
+    harmless(() => publish(endOf(meter, reader, { status, errorType }, { durationUs, phases })))(
+      undefined,
+    )
   }
 }
 
@@ -87,7 +89,7 @@ function endOf(
   meter: Meter,
   reader: Reader,
   verdict: { readonly status: Status; readonly errorType: string },
-  durationUs: number,
+  more: Pick<Ending, 'durationUs' | 'phases'>,
 ): TokenEvents {
   const { model, finishReason, usage, errorType } = reader.facts()
   const { status } = errorType === '' ? verdict : { status: 'error' as const }
@@ -97,9 +99,9 @@ function endOf(
     status,
     errorType: errorType || verdict.errorType,
     finishReason,
-    durationUs,
     usage,
     quality,
+    ...more,
   })
 }
 
@@ -117,34 +119,6 @@ function readChunk(
 function readWith<T>(chunkOf: (item: T) => ItemReading, item: T) {
   const { output, tokens } = chunkOf(item)
   return { chunks: output ? 1 : 0, tokens }
-}
-
-function labelsOf(given: ObserveOptions<unknown>['labels']): RequestLabels {
-  const none = { source: '', provider: '', model: '', region: '', tenant: '', attributes: {} }
-  return { request_id: randomUUID(), ...none, ...given }
-}
-
-function publisherOf({ queue, onRecord }: ObserveOptions<never>): (record: TokenEvents) => void {
-  return (record) => {
-    queue?.add(TOKEN_EVENTS, record.request_id, record)
-    onRecord?.(record)
-  }
-}
-
-/** The caller's stream goes on whatever happens to its measuring. */
-function harmless<A>(step: (argument: A) => void): (argument: A) => void {
-  return (argument) => {
-    try {
-      step(argument)
-    } catch {
-      // There is nobody to tell: an error in `chunkOf` or `onRecord` is the caller's own.
-    }
-  }
-}
-
-function isAbort(error: unknown): boolean {
-  const name = error instanceof Error ? error.name : ''
-  return name === 'AbortError' || name === 'APIUserAbortError'
 }
 
 function thrownErrorType(error: unknown): string {

@@ -10,6 +10,7 @@ import { dialectOf } from './dialect/table.ts'
 import { forward } from './forward.ts'
 import { attemptOf, requestHeaders } from './headers.ts'
 import type { RequestLabels } from './meter.ts'
+import { isPhaseHeader } from './phases.ts'
 import { refuse } from './refuse.ts'
 import { watchRequest } from './request-body.ts'
 import type { Publish, Runs } from './runs.ts'
@@ -23,6 +24,8 @@ export interface ProxyOptions {
   readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'endpoint' | 'region' | 'model'>
   /** Lower case. */
   readonly tenantHeader: string
+  /** Whether headers and trailers of guards and draft models are believed, and taken out. */
+  readonly guardHeaders: boolean
   readonly connectTimeoutMs: number
   readonly idleTimeoutMs: number
   /** How long an idle connection to the upstream is kept. */
@@ -76,10 +79,12 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
 
 /** The calls that are under way, and the one upstream that they go to. */
 function createCalls(options: ProxyOptions) {
-  const { clock, timers, tenantHeader, connectTimeoutMs, idleTimeoutMs } = options
+  const { clock, timers, tenantHeader, guardHeaders, connectTimeoutMs, idleTimeoutMs } = options
+  const isOurs = guardHeaders ? isPhaseHeader : () => false
   const url = new URL(options.upstream)
   const agent = openAgent(url, options.keepAliveMs)
-  const context = { upstream: { url, agent, connectTimeoutMs, idleTimeoutMs }, clock, timers }
+  const upstream = { url, agent, connectTimeoutMs, idleTimeoutMs }
+  const context = { upstream, isOurs, clock, timers }
   const tapContext = createTapContext(options)
   const open = new Map<ServerResponse, (cause: string) => void>()
   const counts = { requests: 0, measured: 0 }
@@ -109,7 +114,7 @@ function createCalls(options: ProxyOptions) {
     const measured = dialect !== null
     const requestId = measured ? randomUUID() : ''
     const tap = measured ? openTap(request, dialect, requestId, sent) : null
-    const rewrite = { host: url.host, requestId, tenantHeader, measured }
+    const rewrite = { host: url.host, requestId, tenantHeader, measured, isOurs }
     try {
       const headers = requestHeaders(request.rawHeaders, request.method ?? 'GET', rewrite)
       open.set(response, forward(context, { request, response, headers, sent, tap }))
@@ -135,6 +140,7 @@ function createCalls(options: ProxyOptions) {
     const labels = { ...options.labels, request_id, tenant, model: '', attributes: {} }
     const attempt = attemptOf(request.headers)
     const tap = createTap(tapContext, { dialect, labels, startedAtUs: sent.wallUs, attempt })
+    if (guardHeaders) tap.told(request.headers)
     watchRequest(request, dialect, tap.asked, tapContext.count)
     return tap
   }

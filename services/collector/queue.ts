@@ -39,8 +39,11 @@ export interface QueueStats {
 
 /** Between the tap and the log: takes records at any rate, sends them soon, holds a bounded lot. */
 export interface Queue {
-  /** Never waits and never throws; what does not fit is dropped and counted. */
-  add(topic: string, key: string, value: object): void
+  /**
+   * Takes a record, or one that is encoded already. Never waits and never throws; what does not fit
+   * is dropped and counted.
+   */
+  add(topic: string, key: string, value: object | Uint8Array): void
   stats(): QueueStats
   /** Sends what is left, within the deadline, and closes the sink. */
   close(): Promise<void>
@@ -76,7 +79,8 @@ export function createQueue(options: QueueOptions): Queue {
   function refusal(topic: string, key: string, value: object): string | null {
     if (closing !== null) return 'closed'
     if (!spool && tally.queued() >= recordsMax) return 'records_full'
-    const record = { key, value: encode(topic, value) }
+    const encoded = value instanceof Uint8Array ? value : encode(topic, value)
+    const record = { key, value: encoded }
     const size = sizeOf(record)
     if (!spool && bytes + size > bytesMax) return 'bytes_full'
     lanes.add(topic, record)

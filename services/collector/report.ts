@@ -3,7 +3,7 @@ import type { CollectorStats } from './collector.ts'
 import type { ScraperStats } from './scraper.ts'
 
 /** Every record of the queue is sent, dropped for a reason, unknown, queued or in the spool. */
-function countsOf({ queue, proxy, scrapers }: CollectorStats): Record<string, number> {
+function countsOf({ queue, proxy, scrapers, ingest }: CollectorStats): Record<string, number> {
   const dropped = Object.entries(queue.dropped).map(([reason, n]) => [`dropped_${reason}`, n])
   const faults = Object.entries(proxy.faults).map(([reason, n]) => [`fault_${reason}`, n])
   const refused = Object.entries(proxy.refused).map(([what, n]) => [`refused_${what}`, n])
@@ -13,8 +13,10 @@ function countsOf({ queue, proxy, scrapers }: CollectorStats): Record<string, nu
   const { requests, measured } = proxy
   const { written: spooled = 0, replayed = 0, restored = 0, setAside = 0 } = queue.spool ?? {}
   const spool = { spooled, replayed, spool_restored: restored, spool_set_aside: setAside }
-  const named = Object.fromEntries([...dropped, ...faults, ...refused])
-  return { sent, unknown, requests, measured, ...spool, ...pages, ...named }
+  const taken = { ingested: ingest?.accepted ?? 0 }
+  const answers = Object.entries(ingest?.refused ?? {}).map(([code, n]) => [`ingest_${code}`, n])
+  const named = Object.fromEntries([...dropped, ...faults, ...refused, ...answers])
+  return { sent, unknown, requests, measured, ...spool, ...pages, ...taken, ...named }
 }
 
 const REPORT_MS = 5_000

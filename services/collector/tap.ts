@@ -1,7 +1,9 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { type Answer, type AnswerHead, createAnswer, formOf, isCompressed } from './answer.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import type { AskedFor } from './dialect/reader.ts'
 import { createMeter, type RequestLabels } from './meter.ts'
+import { NO_PHASES, phasesWith } from './phases.ts'
 import type { Publish, Runs } from './runs.ts'
 import { type Close, verdictOf } from './verdict.ts'
 
@@ -11,6 +13,8 @@ export interface Tap {
   readonly asked: (request: AskedFor) => void
   answered(head: AnswerHead): void
   read(bytes: Uint8Array, elapsedUs: number): void
+  /** Headers or trailers that may tell of a guard or a draft model. */
+  told(headers: IncomingHttpHeaders): void
   /** Something besides the server shaped the times: see RequestEnd.quality. */
   flag(quality: string): void
   /** The one end; later calls do nothing. */
@@ -48,6 +52,7 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
   let httpStatus: number | null = null
   let wantsStream = false
   let readUs = 0
+  let phases = NO_PHASES
   let ended = false
   /** Reading has failed by a fault of ours: the rest of the answer passes unread. */
   let broken = false
@@ -75,7 +80,7 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
     if (verdict.status === 'ok' && isStream && usage.outputTokens === null) quality.add('no_usage')
     if (verdict.status === 'ok' && wantsStream && !isStream) quality.add('not_streamed')
     meter.nameModel(model || context.model)
-    const said = { finishReason, usage, quality: [...quality], attempts: attempt }
+    const said = { finishReason, usage, quality: [...quality], attempts: attempt, phases }
     publish(meter.end({ ...verdict, ...said, durationUs: elapsedUs }))
   }
 
@@ -95,6 +100,9 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
     read(bytes, elapsedUs) {
       readUs = elapsedUs
       guarded(() => answer.push(bytes))
+    },
+    told(headers) {
+      phases = phasesWith(phases, headers)
     },
     flag: (flag) => void quality.add(flag),
     end(close, elapsedUs, cause) {

@@ -78,7 +78,7 @@ export async function startPipeline(
       stopGrace: '2s',
     }),
     sink: () => bus.sink(),
-    encode: codec.encode,
+    codec,
     partitions: await bus.partitionCounts(TOPICS.map((topic) => topic.name)),
     log,
   })

@@ -15,8 +15,14 @@ export interface Stream {
     readonly body: object
     /** Which send of the client's; 1 unless said otherwise. */
     readonly attempt?: number
+    /** Headers that are believed. */
+    readonly headers?: Readonly<Record<string, string>>
   }
-  readonly answer: { readonly status: number; readonly contentType: string }
+  readonly answer: {
+    readonly status: number
+    readonly contentType: string
+    readonly trailers?: Readonly<Record<string, string>>
+  }
   /** Milliseconds after the send, and the bytes that were read then. */
   readonly reads: readonly (readonly [number, Part, ...Part[]])[]
   /** How the connection ended, and when. */
@@ -89,9 +95,11 @@ export function measure({ request, answer, close, flags }: Stream, reads: readon
     startedAtUs: 0,
     attempt: request.attempt ?? 1,
   })
+  tap.told(request.headers ?? {})
   tap.asked(readRequest(JSON.stringify(request.body), dialect)!)
   tap.answered({ ...answer, contentEncoding: '' })
   for (const [elapsedUs, bytes] of reads) tap.read(bytes, elapsedUs)
+  tap.told(answer.trailers ?? {})
   for (const flag of flags ?? []) tap.flag(flag)
   tap.end(close[0], close[1] * 1000, '')
   return { records, faults }

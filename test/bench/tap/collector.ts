@@ -10,11 +10,11 @@ const sink: Sink = {
   append: async () => ({ baseOffset: 0, appendMs: null }),
   close: async () => {},
 }
-const { encode } = await createCodec(createFileRegistry(readSchemas()), Date.now)
+const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
 const collector = await startCollector({
   config: collectorConfig.parse({ upstream: `http://127.0.0.1:${process.argv[2]}`, port: 0 }),
   sink: async () => sink,
-  encode,
+  codec,
   partitions: { [TOKEN_EVENTS]: 12, [RESOURCE_SAMPLES]: 12 },
   log: (line) => void process.stderr.write(`  collector: ${line}\n`),
 })

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import { createCodec, readSchemas } from '../../../services/bus/codec.ts'
 import { loadConfig } from '../../../services/bus/config.ts'
 import { createHealth } from '../../../services/bus/health.ts'
+import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { type Collector, startCollector } from '../../../services/collector/collector.ts'
 import { collectorConfig } from '../../../services/collector/config.ts'
 import { reportCollector } from '../../../services/collector/report.ts'
@@ -18,11 +20,13 @@ function configOf(...argv: string[]) {
   return loadConfig(collectorConfig, { env: {}, argv })
 }
 
+const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
+
 function start(log: FaultyLog, ...argv: string[]): Promise<Collector> {
   return startCollector({
     config: configOf('--port', '0', '--flush-every', '5ms', ...argv),
     sink: log.open,
-    encode: (_, value) => Buffer.from(JSON.stringify(value)),
+    codec: { ...codec, encode: (_, value) => Buffer.from(JSON.stringify(value)) },
     partitions: { 'lens.token-events': 3, 'lens.resource-samples': 2 },
     log: () => {},
   })

@@ -132,6 +132,15 @@ describe('collector/observe', () => {
     expect(records[0]).to.deep.include({ started_at: sent.wallUs, gaps_us: [110_000] })
   })
 
+  it('asks the program at the end what a guard took', async () => {
+    const { clock, records, options } = bench()
+    const security = { validation_us: 1, threat_detection_us: 2, output_filter_us: 3 }
+    const phases = () => ({ security })
+    await drain(observe(paced(clock, 10, [chat({ content: 'a' })]), { ...options, phases }))
+    expect(records[0]!.end).to.deep.include({ security, speculative: null })
+    expect(records[0]!.end!.quality).to.include('guarded')
+  })
+
   it('never throws for its own trouble', async () => {
     const { clock, options } = bench()
     const broken = () => {

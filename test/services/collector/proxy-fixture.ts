@@ -32,6 +32,7 @@ export async function startBench(
     port: 0,
     labels: { source: 'test', provider: 'vllm', endpoint: 'pool-a', region: 'eu', model: '' },
     tenantHeader: 'x-lens-tenant',
+    guardHeaders: false,
     connectTimeoutMs: 5000,
     idleTimeoutMs: 5000,
     keepAliveMs: 4000,

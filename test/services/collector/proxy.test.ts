@@ -73,6 +73,31 @@ describe('collector/proxy', () => {
     expect(token_source).to.equal('chunk')
   })
 
+  for (const guardHeaders of [true, false]) {
+    const what = guardHeaders
+      ? 'believes guards, and takes out'
+      : 'believes no guard, and passes on'
+    it(`${what} what they say in headers and trailers`, async () => {
+      const answer: Answering = (response) => {
+        const ours = { 'lens-guard-threat-detection-us': '20' }
+        response.writeHead(200, { ...SSE, ...ours, trailer: 'lens-guard-output-filter-us' })
+        response.addTrailers({ 'lens-guard-output-filter-us': '300' })
+        response.end(stream(['a']))
+      }
+      await start(answer, { guardHeaders })
+      const headers = { 'lens-guard-validation-us': '1', 'lens-speculative-draft-tokens': '5' }
+      const reply = await chatCall(bench.proxy.url, { headers }).reply
+      const [record] = await bench.ends()
+      const security = { validation_us: 1, threat_detection_us: 20, output_filter_us: 300 }
+      expect(record!.end.security).to.deep.equal(guardHeaders ? security : null)
+      expect(record!.end.speculative?.draft_tokens).to.equal(guardHeaders ? 5 : undefined)
+      expect(record!.end.quality).to.deep.equal(guardHeaders ? ['guarded'] : [])
+      const seen = Object.keys({ ...bench.upstream.seen[0]!.headers, ...reply.headers })
+      const ours = seen.filter((name) => /^lens-(guard|speculative)-/.test(name))
+      expect(ours).to.have.length(guardHeaders ? 0 : 3)
+    })
+  }
+
   it('hands the status on before the first token comes', async () => {
     let finish = () => {}
     await start((response) => {
