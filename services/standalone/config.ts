@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { duration, isHttpUrl, toggle } from '../bus/config.ts'
 import { serviceOptions } from '../bus/service.ts'
+import { collectorConfig } from '../collector/config.ts'
 import { DEFAULT_RULES } from '../triggers/config.ts'
 
 const count = z.coerce.number().int().min(0)
@@ -14,6 +15,7 @@ export const standaloneOptions = z.object({
     .default('')
     .describe('put the tap in front of this OpenAI-compatible server, not the simulated engine'),
   port: count.max(65_535).default(0).describe('port of the tap; 0 takes a free one'),
+  ingestPort: collectorConfig.shape.ingestPort,
   rate: z.coerce
     .number()
     .min(0)

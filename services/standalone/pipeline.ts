@@ -72,6 +72,7 @@ export async function startPipeline(
     config: collectorConfig.parse({
       upstream: upstream.url,
       port: config.port,
+      ingestPort: config.ingestPort,
       provider: upstream.provider,
       endpoint: upstream.endpoint,
       scrapeUrl: upstream.scrapeUrl,
