@@ -114,6 +114,9 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
   }
 }
 
+/** Records in one body; no more than have room. */
+const INGEST_RECORDS_MAX = 10_000
+
 async function openIngest(
   { config, codec }: CollectorParts,
   queue: Queue,
@@ -125,7 +128,7 @@ async function openIngest(
     port: config.ingestPort,
     codec,
     queue,
-    queuedMax: Math.ceil(config.queueRecordsMax / 2),
+    recordsMax: Math.min(INGEST_RECORDS_MAX, config.queueRecordsMax),
     nowMs: () => clock.wallUs() / 1000,
   })
 }

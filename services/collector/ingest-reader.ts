@@ -16,9 +16,6 @@ export interface IngestReading {
   readonly fault: IngestFault | null
 }
 
-/** Records of one body. */
-const RECORDS_MAX = 10_000
-
 /** What the schema cannot say of a record of token events: the field, and what it must be. */
 const RULES: readonly [field: string, holds: (r: TokenEvents) => boolean, must: string][] = [
   ['request_id', (r) => r.request_id !== '', 'not be empty'],
@@ -40,8 +37,11 @@ function fits({ tokens, gaps_us }: TokenEvents): boolean {
   return tokens.length === 0 || tokens.length === gaps_us.length
 }
 
-/** Reads bodies of JSON (a record or a list of them) and of NDJSON, by the schemas of topics. */
-export function createIngestReader() {
+/**
+ * Reads bodies of JSON (a record or a list of them) and of NDJSON, by the schemas of topics; at
+ * most `recordsMax` of them.
+ */
+export function createIngestReader(recordsMax: number) {
   const readers = new Map(
     [TOKEN_EVENTS, RESOURCE_SAMPLES].map((topic) => {
       const file = new URL(`../../schemas/avro/${topicNamed(topic).schema}.avsc`, import.meta.url)
@@ -49,7 +49,7 @@ export function createIngestReader() {
     }),
   )
   return (topic: string, contentType: string, text: string): IngestReading => {
-    const values = valuesOf(contentType, text)
+    const values = valuesOf(contentType, text, recordsMax)
     if ('status' in values) return { records: [], fault: values }
     const records: Record<string, unknown>[] = []
     for (const [i, json] of values.entries()) {
@@ -67,7 +67,11 @@ function ruleOf(topic: string, record: TokenEvents) {
   return broken ? { field: broken[0], must: broken[2] } : null
 }
 
-function valuesOf(contentType: string, text: string): readonly unknown[] | IngestFault {
+function valuesOf(
+  contentType: string,
+  text: string,
+  recordsMax: number,
+): readonly unknown[] | IngestFault {
   const isLines = /\b(x-)?(ndjson|jsonl|jsonlines)\b/i.test(contentType)
   if (!isLines && !/\bjson\b/i.test(contentType)) {
     const message = 'Send application/json or application/x-ndjson.'
@@ -79,16 +83,13 @@ function valuesOf(contentType: string, text: string): readonly unknown[] | Inges
     try {
       values.push(JSON.parse(one))
     } catch {
-      return {
-        status: 400,
-        code: 'bad_json',
-        message: `${isLines ? `line ${i}` : 'the body'} is no JSON`,
-      }
+      const what = isLines ? `record ${i}` : 'the body'
+      return { status: 400, code: 'bad_json', message: `${what} is no JSON` }
     }
   }
   const all = !isLines && Array.isArray(values[0]) ? values[0] : values
-  if (all.length <= RECORDS_MAX) return all
-  const message = `A body may hold ${RECORDS_MAX} records; this one has ${all.length}.`
+  if (all.length <= recordsMax) return all
+  const message = `A body may hold ${recordsMax} records; this one has ${all.length}.`
   return { status: 400, code: 'too_many', message }
 }
 

@@ -9,6 +9,7 @@ import { LensError } from '../core/errors.ts'
 import { createBoundedBytes } from './bounded-bytes.ts'
 import { SYSTEM_TIMERS } from './clock.ts'
 import { createIngestReader, type IngestFault } from './ingest-reader.ts'
+import { sizeOf } from './lanes.ts'
 import type { Queue } from './queue.ts'
 import { refuse } from './refuse.ts'
 
@@ -18,8 +19,8 @@ export interface IngestOptions {
   readonly port: number
   readonly codec: Codec
   readonly queue: Queue
-  /** Beyond so many records that wait, a client is asked to come again. */
-  readonly queuedMax: number
+  /** Of one body. */
+  readonly recordsMax: number
   readonly nowMs: () => number
 }
 
@@ -33,6 +34,11 @@ export interface Ingest {
   readonly url: string
   stats(): IngestStats
   stop(): Promise<void>
+}
+
+interface Encoded {
+  readonly key: string
+  readonly value: Uint8Array
 }
 
 const BODY_BYTES_MAX = 4 << 20
@@ -54,10 +60,10 @@ const PATHS: Readonly<Record<string, { readonly topic: string; readonly key: str
  * Throws LensError configuration_invalid when it cannot listen.
  */
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
-  const { codec, queue, queuedMax, nowMs } = options
+  const { codec, queue, recordsMax, nowMs } = options
   const runs = createTokenRunDecoder(codec, TOKEN_EVENTS, FUTURE_MS)
   const samples = codec.decoder(RESOURCE_SAMPLES)
-  const reader = createIngestReader()
+  const reader = createIngestReader(recordsMax)
   const refused: Record<string, number> = {}
   let accepted = 0
 
@@ -76,30 +82,32 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
       return no(response, 404, 'not_found', `Send records to POST ${known}.`)
     }
     if (request.method !== 'POST') return no(response, 405, 'bad_method', 'Use POST.')
-    if (queue.stats().queued >= queuedMax) {
-      return no(response, 503, 'queue_full', 'Too many records wait for Kafka; send them again.')
-    }
     const text = await bodyOf(request)
     if (text === null) {
       return no(response, 413, 'too_large', `A body may have ${BODY_BYTES_MAX >> 20} MiB.`)
     }
     const { records, fault } = reader(path.topic, request.headers['content-type'] ?? '', text)
     if (fault !== null) return no(response, fault.status, fault.code, fault.message)
-    const encoded = records.map((record) => codec.encode(path.topic, record))
+    const encoded = records.map((record) => ({
+      key: String(record[path.key]),
+      value: codec.encode(path.topic, record),
+    }))
     const bad = firstFault(path.topic, encoded)
     if (bad !== null) return no(response, bad.status, bad.code, bad.message)
-    for (const [i, value] of encoded.entries()) {
-      queue.add(path.topic, String(records[i]![path.key]), value)
+    const bytes = encoded.reduce((sum, one) => sum + sizeOf(one), 0)
+    if (!queue.hasRoom(encoded.length, bytes)) {
+      return no(response, 503, 'queue_full', 'Too many records wait for Kafka; send them again.')
     }
+    for (const { key, value } of encoded) queue.add(path.topic, key, value)
     accepted += records.length
     response.writeHead(202, { 'content-type': 'application/json' })
     response.end(`{"accepted":${records.length}}\n`)
   }
 
   /** What a consumer of the topic would make a dead letter of. */
-  function firstFault(topic: string, values: readonly Uint8Array[]): IngestFault | null {
+  function firstFault(topic: string, records: readonly Encoded[]): IngestFault | null {
     const decode = topic === TOKEN_EVENTS ? runs : samples
-    for (const [i, value] of values.entries()) {
+    for (const [i, { value }] of records.entries()) {
       const { bad } = decode(value, nowMs())
       if (bad !== null) return faultOf(i, bad)
     }
@@ -111,7 +119,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     { ...limits, connectionsCheckingInterval: 1_000 },
     (request, response) => {
       handle(request, response).catch(() => {
-        no(response, 400, 'broken_off', 'The body did not come to its end.')
+        if (!request.complete) no(response, 400, 'broken_off', 'The body did not come whole.')
+        else no(response, 500, 'failed', 'The records could not be read: a bug of ours.')
       })
     },
   )

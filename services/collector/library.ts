@@ -1,10 +1,11 @@
 import { hostname } from 'node:os'
 import { TOPICS } from '../../schemas/topics.ts'
 import { openPlatform } from '../bus/platform.ts'
+import { requireTopics } from '../bus/topics.ts'
 import { LensError } from '../core/errors.ts'
 import { measuredFetch } from './measured-fetch.ts'
 import { type ObserveOptions, observe } from './observe.ts'
-import { createQueue, type QueueStats } from './queue.ts'
+import { createQueue, type Queue, type QueueStats } from './queue.ts'
 import { openSpool } from './spool.ts'
 import type { Target } from './target.ts'
 
@@ -37,7 +38,10 @@ export interface Lens {
 
 const SPOOL_BYTES_MAX = 256 << 20
 
-/** Connects to Kafka. Throws LensError configuration_invalid or broker_unavailable. */
+/**
+ * Connects to Kafka. Throws LensError: configuration_invalid, registry_unavailable,
+ * broker_unavailable, topic_missing.
+ */
 export async function openLens(options: LensOptions): Promise<Lens> {
   const { spool: folder, kafkaBrokers, log = () => {} } = options
   if (kafkaBrokers === '') {
@@ -45,12 +49,18 @@ export async function openLens(options: LensOptions): Promise<Lens> {
     throw new LensError('configuration_invalid', `kafkaBrokers is empty; ${instead}`)
   }
   const { bus, codec } = await openPlatform(options, 'lens-library', log)
-  const queue = createQueue({
-    sink: () => bus.sink(),
-    encode: codec.encode,
-    partitions: await bus.partitionCounts(TOPICS.map((topic) => topic.name)),
-    spool: folder ? openSpool({ folder, bytesMax: SPOOL_BYTES_MAX, log }) : undefined,
-    log,
+
+  async function openQueue(): Promise<Queue> {
+    await requireTopics(bus)
+    const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
+    const spool = folder ? openSpool({ folder, bytesMax: SPOOL_BYTES_MAX, log }) : undefined
+    const { encode } = codec
+    return createQueue({ sink: () => bus.sink(), encode, partitions, spool, log })
+  }
+
+  const queue = await openQueue().catch(async (error: unknown) => {
+    await bus.close()
+    throw error
   })
   const labels = { source: `${hostname()}-${process.pid}`, ...options.labels }
   return {

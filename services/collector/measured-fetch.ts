@@ -10,6 +10,8 @@ import { createTap, type Tap } from './tap.ts'
 import { isAbort, labelsOf, publisherOf, type Target } from './target.ts'
 
 export interface MeasuredFetchOptions extends Target {
+  /** As everywhere, but `model` is only for calls that name none. */
+  readonly labels: Target['labels']
   /** The fetch that does the work; by default Node's. */
   readonly fetch?: typeof fetch
   /** Whether the headers of a guard on the way are believed (phases.ts). */
@@ -20,6 +22,9 @@ export interface MeasuredFetchOptions extends Target {
 
 /** Bytes that are read ahead of the caller, so that times are the server's and not the caller's. */
 const AHEAD_BYTES = 64 * 1024
+
+/** Ends the requests whose answers nobody will read any more; fetch closes their connections. */
+const LEFT = new FinalizationRegistry<() => void>((end) => end())
 
 /**
  * A fetch that measures the calls whose dialect is known by their path, as the proxy does, and
@@ -81,7 +86,7 @@ function noteAsked(
 
 /** The same response, whose body is looked at as it passes. */
 function watched(response: Response, tap: Tap, elapsedUs: Clock['monotonicUs']): Response {
-  const { status, statusText, headers, url } = response
+  const { status, statusText, headers, url, redirected, type } = response
   // Fetch has undone the encoding already.
   tap.answered({ status, contentType: headers.get('content-type') ?? '', contentEncoding: '' })
   if (response.body === null) {
@@ -89,9 +94,9 @@ function watched(response: Response, tap: Tap, elapsedUs: Clock['monotonicUs']):
     return response
   }
   const body = passing(response.body.getReader(), tap, elapsedUs)
-  return Object.defineProperty(new Response(body, { status, statusText, headers }), 'url', {
-    value: url,
-  })
+  LEFT.register(body, () => tap.end('cancelled', elapsedUs(), ''))
+  const same = { url: { value: url }, redirected: { value: redirected }, type: { value: type } }
+  return Object.defineProperties(new Response(body, { status, statusText, headers }), same)
 }
 
 function passing(
@@ -113,7 +118,8 @@ function passing(
         if (controller.desiredSize! <= 0) tap.flag('slow_client')
         tap.read(value, readUs)
       } catch (error) {
-        tap.end(isAbort(error) ? 'cancelled' : 'cut', elapsedUs(), '')
+        const [close, cause] = failureOf(error)
+        tap.end(close === 'failed' ? 'cut' : close, elapsedUs(), cause === 'timeout' ? cause : '')
         controller.error(error)
       }
     },

@@ -44,6 +44,8 @@ export interface Queue {
    * is dropped and counted.
    */
   add(topic: string, key: string, value: object | Uint8Array): void
+  /** Whether so many records, of so many bytes with their keys, would all be taken now. */
+  hasRoom(records: number, bytes: number): boolean
   stats(): QueueStats
   /** Sends what is left, within the deadline, and closes the sink. */
   close(): Promise<void>
@@ -138,6 +140,10 @@ export function createQueue(options: QueueOptions): Queue {
       } catch (error) {
         tally.drop('not_encodable', error)
       }
+    },
+    hasRoom(records, size) {
+      const fits = tally.queued() + records <= recordsMax && bytes + size <= bytesMax
+      return closing === null && fits
     },
     stats: tally.stats,
     close() {

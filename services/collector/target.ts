@@ -8,7 +8,7 @@ import type { Publish, Runs } from './runs.ts'
 
 /** What a program says of the requests that it measures itself. */
 export interface Target {
-  /** `request_id` is made for each request; `model` is the request's or the answer's if it is ''. */
+  /** `model` is that of the request or of its answer if it is ''. */
   readonly labels: Partial<RequestLabels> & Pick<RequestLabels, 'endpoint'>
   /** Where the records go: into a queue, or to a function. */
   readonly queue?: Queue

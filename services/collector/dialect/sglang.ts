@@ -39,7 +39,7 @@ function create(): ReadObject {
       index,
       chunks: hasOutput(index, sizeOf(value), count) ? 1 : 0,
       finishReason: reason.type,
-      error: value.error ?? (isFields(meta.finish_reason) && abortOf(reason)),
+      error: value.error ?? abortOf(reason),
     }
     if (isFields(value.details)) {
       const { finish_reason: finishReason, generated_tokens: outputTokens } = value.details

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect } from 'chai'
 import type { RequestEnd, TokenEvents } from '../../../schemas/records.ts'
 import {
@@ -173,6 +175,20 @@ describe('collector/measured-fetch', () => {
     expect(records).to.deep.equal([])
     expect(await response.text()).to.equal(text)
     expect((await end()).end.quality).to.include('slow_client')
+  })
+
+  it('ends what nobody will read', async () => {
+    setFlagsFromString('--expose-gc')
+    const gc = runInNewContext('gc') as () => void
+    const text = stream(Array.from({ length: 40 }, () => 'x'.repeat(10_000)))
+    const get = await start((response) => void response.writeHead(200, SSE).end(text))
+    expect((await get(url(), CALL)).status).to.equal(200)
+    while (records.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      gc()
+    }
+    expect(records[0]!.end).to.deep.include({ status: 'cancelled' })
+    expect(runs.open()).to.equal(0)
   })
 
   it('never throws for its own trouble', async () => {
