@@ -102,7 +102,7 @@ export const collectorConfig = z.strictObject({
     .prefault('')
     .meta(named('SCRAPE_URL'))
     .describe(
-      'Pages of metrics to read, separated by commas (vLLM, llama.cpp, DCGM); empty = none',
+      'Pages of metrics to read, separated by commas (vLLM, SGLang, TGI, llama.cpp, Triton, DCGM, node exporter); empty = none',
     ),
   scrapeEvery: duration
     .prefault('2s')

@@ -26,8 +26,21 @@ const MAPPINGS: readonly Mapping[] = [
   { theirs: 'llamacpp:requests_processing', ours: 'requests_running', factor: 1 },
   { theirs: 'llamacpp:requests_deferred', ours: 'requests_waiting', factor: 1 },
   { theirs: 'llamacpp:kv_cache_usage_ratio', ours: 'kv_cache_usage', factor: 1 },
+  { theirs: 'sglang:num_running_reqs', ours: 'requests_running', factor: 1 },
+  { theirs: 'sglang:num_queue_reqs', ours: 'requests_waiting', factor: 1 },
+  { theirs: 'sglang:token_usage', ours: 'kv_cache_usage', factor: 1 },
+  { theirs: 'tgi_batch_current_size', ours: 'requests_running', factor: 1 },
+  { theirs: 'tgi_queue_size', ours: 'requests_waiting', factor: 1 },
+  { theirs: 'nv_inference_pending_request_count', ours: 'requests_waiting', factor: 1 },
+  { theirs: 'nv_gpu_utilization', ours: 'gpu_utilization', factor: 1 },
+  { theirs: 'nv_gpu_memory_used_bytes', ours: 'gpu_memory_used_bytes', factor: 1 },
+  { theirs: 'nv_gpu_power_usage', ours: 'gpu_power_watts', factor: 1 },
   { theirs: 'DCGM_FI_DEV_GPU_UTIL', ours: 'gpu_utilization', factor: 0.01 },
   { theirs: 'DCGM_FI_DEV_FB_USED', ours: 'gpu_memory_used_bytes', factor: MEBIBYTE },
+  { theirs: 'DCGM_FI_DEV_POWER_USAGE', ours: 'gpu_power_watts', factor: 1 },
+  { theirs: 'DCGM_FI_DEV_GPU_TEMP', ours: 'gpu_temperature_celsius', factor: 1 },
+  { theirs: 'node_load1', ours: 'host_load_1m', factor: 1 },
+  { theirs: 'node_memory_MemAvailable_bytes', ours: 'host_memory_available_bytes', factor: 1 },
 ]
 
 const NAMES: ReadonlySet<string> = new Set(MAPPINGS.map((row) => row.theirs))
@@ -35,7 +48,10 @@ const NAMES: ReadonlySet<string> = new Set(MAPPINGS.map((row) => row.theirs))
 /** Labels that tell samples of one gauge apart, and what we call them. */
 const ATTRIBUTES: Readonly<Record<string, string>> = {
   gpu: 'gpu',
+  gpu_uuid: 'gpu',
   engine: 'engine',
+  dp_rank: 'dp_rank',
+  tp_rank: 'tp_rank',
   Hostname: 'host',
 }
 
@@ -64,7 +80,7 @@ export function samplesOf(
   for (const { theirs, ours, factor } of MAPPINGS) {
     for (const { name, labels, value } of page) {
       if (name !== theirs) continue
-      const model = labels.model_name ?? ''
+      const model = labels.model_name ?? labels.model ?? ''
       const attributes = attributesOf(labels)
       const key = JSON.stringify([ours, model, attributes])
       if (found.has(key)) continue

@@ -52,6 +52,41 @@ DCGM_FI_DEV_FB_USED{gpu="0",UUID="GPU-1",Hostname="n1"} 1024
     ])
   })
 
+  it('reads SGLang by rank, TGI, Triton, and the node exporter', () => {
+    const page = `sglang:num_running_reqs{model_name="qwen",dp_rank="0",tp_rank="1"} 8.0
+sglang:num_running_reqs{model_name="qwen",dp_rank="1",tp_rank="1"} 9.0
+sglang:num_queue_reqs{model_name="qwen"} 4
+sglang:token_usage{model_name="qwen"} 0.52
+tgi_batch_current_size 4
+tgi_queue_size 7
+nv_inference_pending_request_count{model="ensemble",version="1"} 3
+nv_gpu_utilization{gpu_uuid="GPU-1"} 0.25
+nv_gpu_memory_used_bytes{gpu_uuid="GPU-1"} 974913536.000000
+nv_gpu_power_usage{gpu_uuid="GPU-1"} 55.137
+DCGM_FI_DEV_POWER_USAGE{gpu="1",UUID="GPU-2",Hostname="n1"} 300.5
+DCGM_FI_DEV_GPU_TEMP{gpu="1",UUID="GPU-2",Hostname="n1"} 61
+node_load1 3.5
+node_load15 1
+node_memory_MemAvailable_bytes 1.2e+10
+`
+    expect(read(page)).to.deep.equal([
+      ['requests_running', 'qwen', 8, { dp_rank: '0', tp_rank: '1' }],
+      ['requests_running', 'qwen', 9, { dp_rank: '1', tp_rank: '1' }],
+      ['requests_waiting', 'qwen', 4, {}],
+      ['kv_cache_usage', 'qwen', 0.52, {}],
+      ['requests_running', '', 4, {}],
+      ['requests_waiting', '', 7, {}],
+      ['requests_waiting', 'ensemble', 3, {}],
+      ['gpu_utilization', '', 0.25, { gpu: 'GPU-1' }],
+      ['gpu_memory_used_bytes', '', 974_913_536, { gpu: 'GPU-1' }],
+      ['gpu_power_watts', '', 55.137, { gpu: 'GPU-1' }],
+      ['gpu_power_watts', '', 300.5, { gpu: '1', host: 'n1' }],
+      ['gpu_temperature_celsius', '', 61, { gpu: '1', host: 'n1' }],
+      ['host_load_1m', '', 3.5, {}],
+      ['host_memory_available_bytes', '', 1.2e10, {}],
+    ])
+  })
+
   it('makes whole samples', () => {
     expect(samplesOf(parsePage('llamacpp:requests_deferred 1'), COMMON)).to.deep.equal([
       {
