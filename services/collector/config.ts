@@ -101,9 +101,7 @@ export const collectorConfig = z.strictObject({
   scrapeUrl: urlList
     .prefault('')
     .meta(named('SCRAPE_URL'))
-    .describe(
-      'Pages of metrics to read, separated by commas (vLLM, SGLang, TGI, llama.cpp, Triton, DCGM, node exporter); empty = none',
-    ),
+    .describe('Pages of metrics of engines and exporters, separated by commas; empty = none'),
   scrapeEvery: duration
     .prefault('2s')
     .meta(named('SCRAPE_EVERY'))
