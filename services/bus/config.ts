@@ -101,3 +101,12 @@ export const duration = z.string().transform((text, context) => {
 export function isHttpUrl(text: string): boolean {
   return /^https?:$/.test(URL.parse(text)?.protocol ?? '')
 }
+
+/** What a URL must be that is shown in logs and whose user and password would not be sent. */
+export const PLAIN_HTTP_URL = 'must be an http or https URL without user and password'
+
+/** Whether a text is such a URL. */
+export function isPlainHttpUrl(text: string): boolean {
+  const { username, password } = URL.parse(text) ?? {}
+  return isHttpUrl(text) && !username && !password
+}

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { commonOptions, duration, toggle } from '../bus/config.ts'
+import { commonOptions, duration, isPlainHttpUrl, PLAIN_HTTP_URL, toggle } from '../bus/config.ts'
 
 const MEBIBYTE = 1024 * 1024
 
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+const httpUrl = z.string().refine(isPlainHttpUrl, PLAIN_HTTP_URL)
 const headerName = z
   .string()
   .regex(/^[a-z0-9-]+$/i, 'must be the name of a header')

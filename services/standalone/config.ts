@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { duration, isHttpUrl, toggle } from '../bus/config.ts'
+import { duration, isPlainHttpUrl, PLAIN_HTTP_URL, toggle } from '../bus/config.ts'
 import { serviceOptions } from '../bus/service.ts'
 import { collectorConfig } from '../collector/config.ts'
 import { DEFAULT_RULES } from '../triggers/config.ts'
@@ -11,7 +11,7 @@ export const standaloneOptions = z.object({
   duration: duration.prefault('0s').describe('end by itself after this time; 0s = never'),
   upstream: z
     .string()
-    .refine((text) => text === '' || isHttpUrl(text), 'must be an http or https URL')
+    .refine((text) => text === '' || isPlainHttpUrl(text), PLAIN_HTTP_URL)
     .default('')
     .describe('put the tap in front of this OpenAI-compatible server, not the simulated engine'),
   port: count.max(65_535).default(0).describe('port of the tap; 0 takes a free one'),

@@ -163,6 +163,8 @@ describe('collector', () => {
     for (const argv of [
       ['--upstream', 'ftp://a'],
       ['--scrape-url', 'a'],
+      ['--upstream', 'http://user:key@a'],
+      ['--scrape-url', 'http://user@a/m'],
       ['--tenant-header', 'a b'],
       ['--queue-records-max', '0'],
       ['--spool-bytes', '-1'],
