@@ -2,6 +2,8 @@
 export interface BoundedBytes {
   push(bytes: Uint8Array): void
   /** Null when the body was longer than the limit. Forgets the bytes. */
+  whole(): Buffer | null
+  /** The same as text. */
   text(): string | null
   /** Forgets the bytes; who does not ask for the text must say so. */
   drop(): void
@@ -26,6 +28,12 @@ export function createBoundedBytes(bytesMax: number): BoundedBytes {
     parts = []
   }
 
+  function whole(): Buffer | null {
+    const bytes = isOver ? null : Buffer.concat(parts)
+    drop()
+    return bytes
+  }
+
   return {
     push(bytes) {
       const size = bytes.length
@@ -35,11 +43,8 @@ export function createBoundedBytes(bytesMax: number): BoundedBytes {
       length += size
       together += size
     },
-    text() {
-      const whole = isOver ? null : Buffer.concat(parts).toString('utf8')
-      drop()
-      return whole
-    },
+    whole,
+    text: () => whole()?.toString('utf8') ?? null,
     drop,
   }
 }

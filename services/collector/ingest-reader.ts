@@ -74,7 +74,7 @@ function valuesOf(
 ): readonly unknown[] | IngestFault {
   const isLines = /\b(x-)?(ndjson|jsonl|jsonlines)\b/i.test(contentType)
   if (!isLines && !/\bjson\b/i.test(contentType)) {
-    const message = 'Send application/json or application/x-ndjson.'
+    const message = 'Send application/json, application/x-ndjson or application/avro.'
     return { status: 415, code: 'unknown_type', message }
   }
   const texts = isLines ? text.split('\n').filter((line) => line.trim() !== '') : [text]

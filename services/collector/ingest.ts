@@ -8,7 +8,7 @@ import { DEAD_LETTER_DETAILS, type DeadLetterReason } from '../core/dead-letter.
 import { LensError } from '../core/errors.ts'
 import { createBoundedBytes } from './bounded-bytes.ts'
 import { SYSTEM_TIMERS } from './clock.ts'
-import { createIngestReader, type IngestFault } from './ingest-reader.ts'
+import { createIngestReader, type IngestFault, type IngestReading } from './ingest-reader.ts'
 import { sizeOf } from './lanes.ts'
 import type { Queue } from './queue.ts'
 import { refuse } from './refuse.ts'
@@ -82,15 +82,20 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
       return no(response, 404, 'not_found', `Send records to POST ${known}.`)
     }
     if (request.method !== 'POST') return no(response, 405, 'bad_method', 'Use POST.')
-    const text = await bodyOf(request)
-    if (text === null) {
+    const body = await bodyOf(request)
+    if (body === null) {
       return no(response, 413, 'too_large', `A body may have ${BODY_BYTES_MAX >> 20} MiB.`)
     }
-    const { records, fault } = reader(path.topic, request.headers['content-type'] ?? '', text)
+    const type = request.headers['content-type'] ?? ''
+    const isAvro = /\bavro\b/i.test(type)
+    if (isAvro) await codec.prepare(path.topic, [body])
+    const { records, fault } = isAvro
+      ? avroRecord(path.topic, body)
+      : reader(path.topic, type, body.toString('utf8'))
     if (fault !== null) return no(response, fault.status, fault.code, fault.message)
     const encoded = records.map((record) => ({
       key: String(record[path.key]),
-      value: codec.encode(path.topic, record),
+      value: isAvro ? body : codec.encode(path.topic, record),
     }))
     const bad = firstFault(path.topic, encoded)
     if (bad !== null) return no(response, bad.status, bad.code, bad.message)
@@ -102,6 +107,13 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
     accepted += records.length
     response.writeHead(202, { 'content-type': 'application/json' })
     response.end(`{"accepted":${records.length}}\n`)
+  }
+
+  /** A body that is one record, as it is in the topic. */
+  function avroRecord(topic: string, body: Buffer): IngestReading {
+    const { value, bad } = codec.decoder(topic)(body, nowMs())
+    if (bad !== null) return { records: [], fault: faultOf(0, bad) }
+    return { records: [value as Readonly<Record<string, unknown>>], fault: null }
   }
 
   /** What a consumer of the topic would make a dead letter of. */
@@ -118,8 +130,11 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const server = createServer(
     { ...limits, connectionsCheckingInterval: 1_000 },
     (request, response) => {
-      handle(request, response).catch(() => {
-        if (!request.complete) no(response, 400, 'broken_off', 'The body did not come whole.')
+      handle(request, response).catch((error: unknown) => {
+        if (error instanceof LensError) {
+          no(response, 503, error.code, 'The schema registry does not answer; send it again.')
+        } else if (!request.complete)
+          no(response, 400, 'broken_off', 'The body did not come whole.')
         else no(response, 500, 'failed', 'The records could not be read: a bug of ours.')
       })
     },
@@ -149,11 +164,11 @@ function faultOf(index: number, reason: DeadLetterReason): IngestFault {
 }
 
 /** Null when it is too long, at whose end all the same: who still sends would hear no answer. */
-async function bodyOf(request: IncomingMessage): Promise<string | null> {
+async function bodyOf(request: IncomingMessage): Promise<Buffer | null> {
   const body = createBoundedBytes(BODY_BYTES_MAX)
   try {
     for await (const bytes of request) body.push(bytes)
-    return body.text()
+    return body.whole()
   } finally {
     body.drop()
   }

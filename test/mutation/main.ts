@@ -1,8 +1,10 @@
 /**
  * npm run mutate: changes the code in one place at a time, in a copy, and shows that its tests see
  * it. A change that none sees stands in the report; below 80 % of them seen, the run fails.
- * usage: npm run mutate [-- TARGET ...]      (core/windows, core/triggers, bus/run; default: all)
+ * usage: npm run mutate [-- TARGET|FILE ...]      (core/windows, core/triggers, bus/run, or one of
+ *                                                  their files; default: all)
  */
+import { matchesGlob } from 'node:path'
 import { Stryker } from '@stryker-mutator/core'
 
 interface Target {
@@ -26,14 +28,21 @@ const TARGETS: Readonly<Record<string, Target>> = {
   },
 }
 
+/** A target by its name, or the one of a file, for that file alone. */
+function targetOf(name: string): Target | undefined {
+  const ofFile = Object.values(TARGETS).find(({ mutate }) => matchesGlob(name, mutate))
+  return TARGETS[name] ?? (ofFile && { ...ofFile, mutate: name })
+}
+
 const asked = process.argv.slice(2)
-const unknown = asked.filter((name) => !TARGETS[name])
+const unknown = asked.filter((name) => !targetOf(name))
 if (unknown.length > 0) {
-  console.error(`no target ${unknown.join(', ')}; there are ${Object.keys(TARGETS).join(', ')}`)
+  const names = Object.keys(TARGETS).join(', ')
+  console.error(`no target ${unknown.join(', ')}; there are ${names}, and their files`)
   process.exit(2)
 }
 for (const name of asked.length > 0 ? asked : Object.keys(TARGETS)) {
-  const { mutate, tests } = TARGETS[name]!
+  const { mutate, tests } = targetOf(name)!
   console.log(`${name}: ${mutate}, by ${tests}`)
   await new Stryker({
     // What is compiled to WebAssembly runs as it was compiled.

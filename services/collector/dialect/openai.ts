@@ -58,12 +58,19 @@ function hasOutput(choice: Fields): boolean {
   if (!isFields(delta)) return false
   return (
     isText(delta.content) ||
+    // Parts, as Mistral sends thinking.
+    listOf(delta.content).length > 0 ||
     isText(delta.reasoning_content) ||
     isText(delta.reasoning) ||
     isText(delta.refusal) ||
     isCall(delta.function_call) ||
+    isAudio(delta.audio) ||
     listOf(delta.tool_calls).some(isToolCall)
   )
+}
+
+function isAudio(audio: unknown): boolean {
+  return isFields(audio) && (isText(audio.data) || isText(audio.transcript))
 }
 
 function isToolCall(call: unknown): boolean {

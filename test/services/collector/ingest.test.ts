@@ -133,6 +133,26 @@ describe('collector/ingest', () => {
     })
   }
 
+  it('takes a record of Avro as it is in the topic', async () => {
+    const type = 'application/avro'
+    const record = tokenEvents({ request_id: 'r-3', end: requestEnd() })
+    const bytes = codec.encode('lens.token-events', record)
+    const send = (body: Uint8Array<ArrayBuffer>) => post('', { type, body })
+    expect(await send(Uint8Array.from(bytes))).include({ status: 202, accepted: 1 })
+    const cut = await send(Uint8Array.from(bytes.subarray(0, 40)))
+    expect([cut.status, cut.error!.code]).deep.equal([400, 'truncated'])
+    const foreign = Uint8Array.from(bytes)
+    foreign[4] = 99
+    expect((await send(foreign)).error!.code).equal('unknown_schema')
+    expect((await send(Uint8Array.from([1, 2, 3]))).error!.code).equal('bad_magic')
+    const late = codec.encode('lens.token-events', { ...record, started_at: NOON_US * 2 })
+    expect((await send(Uint8Array.from(late))).error!.code).equal('future_time')
+    const [only, ...others] = await stored()
+    expect(others).deep.equal([])
+    expect(only).include({ key: 'r-3' })
+    expect(JSON.parse(JSON.stringify(only!.value))).deep.equal(record)
+  })
+
   it('takes all of a request or nothing', async () => {
     const { status, error } = await post([LEAST, { ...LEAST, model: null }])
     expect([status, error!.message]).deep.equal([400, 'record 1: model must be a text'])

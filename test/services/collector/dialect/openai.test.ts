@@ -27,6 +27,9 @@ describe('collector/dialect/openai', () => {
       { tool_calls: [call] },
       { tool_calls: [{ index: 0, id: 'call_1', function: { name: 'f', arguments: '' } }] },
       { function_call: { name: 'f' } },
+      { content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }] },
+      { audio: { id: 'audio_1', transcript: 'hi' } },
+      { audio: { data: 'UklGRg==' } },
     ]
     const { readings } = read(...deltas.map((delta) => chat(delta)))
     expect(readings).to.deep.equal(deltas.map(() => ONE))
@@ -39,6 +42,8 @@ describe('collector/dialect/openai', () => {
       { content: null },
       { content: '', reasoning_content: null, tool_calls: null, refusal: null },
       { tool_calls: [] },
+      { content: [] },
+      { audio: { id: 'audio_1', expires_at: 1 } },
       { tool_calls: [{ index: 0, function: { arguments: '' } }] },
     ]
     const { kinds } = read(...deltas.map((delta) => chat(delta)), FINISH, { choices: [null] })
