@@ -37,13 +37,15 @@ export interface Meter {
    * `tokens` is null when unknown.
    */
   chunk(elapsedUs: number, tokens: number | null): boolean
+  /** The counts of tokens that are not sent yet are not to be believed. */
+  distrust(): void
   /** The chunks since the last record; null when there are none. */
   take(): TokenEvents | null
   /** The last record of the request, with the chunks since the one before. */
   end(ending: Ending): TokenEvents
   /**
-   * Fills the label in when the request did not name a model. All records of a request are of one
-   * series: after the first one it stays as it is.
+   * Fills the label in when the request did not name a model, before the first chunk: all records
+   * of a request are of one series, however long it takes.
    */
   nameModel(model: string): void
   readonly chunks: () => number
@@ -61,7 +63,6 @@ export function createMeter(
   const timeline = newTimeline()
   let { model } = labels
   let run = emptyRun(0, 0)
-  let cut = false
   let ended = false
 
   function record(end: RequestEnd | null): TokenEvents {
@@ -69,7 +70,6 @@ export function createMeter(
     const isWhole = gapsUs.length > 0 ? run.unknown === 0 : allKnown(timeline)
     const hasTokens = run.unknown < gapsUs.length
     run = emptyRun(timeline.chunks, timeline.lastUs)
-    cut = true
     return {
       ...labels,
       model,
@@ -93,6 +93,11 @@ export function createMeter(
       if (tokens === null) run.unknown += 1
       return run.gapsUs.length === RUN_CHUNKS_MAX
     },
+    distrust() {
+      run.unknown = run.gapsUs.length
+      timeline.unknown = Math.max(timeline.unknown, 1)
+      timeline.firstTokens = 1
+    },
     take: () => (run.gapsUs.length === 0 ? null : record(null)),
     end(ending) {
       assert(!ended, 'a request ends once')
@@ -100,7 +105,7 @@ export function createMeter(
       return record(requestEnd(timeline, ending))
     },
     nameModel(name) {
-      if (model === '' && !cut) model = name
+      if (model === '' && timeline.chunks === 0) model = name
     },
     chunks: () => timeline.chunks,
   }

@@ -26,7 +26,7 @@ export interface SseLimits {
   readonly dataLengthMax: number
 }
 
-export const SSE_LIMITS: SseLimits = { lineBytesMax: 1 << 20, dataLengthMax: 4 << 20 }
+export const SSE_LIMITS: SseLimits = { lineBytesMax: 4 << 20, dataLengthMax: 4 << 20 }
 
 const SPACE = 32
 const COLON = 58

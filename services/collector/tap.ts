@@ -49,6 +49,7 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
   const quality = new Set<string>(attempt > 1 ? ['retried'] : [])
   let answer: Answer = createAnswer('opaque', dialect, onOutput, count)
   let isStream = false
+  let isOpaque = false
   let httpStatus: number | null = null
   let wantsStream = false
   let readUs = 0
@@ -73,10 +74,15 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
   }
 
   function publishEnd(close: Close, elapsedUs: number, cause: string): void {
-    const { model, usage, finishReason, errorType, done, severalChoices } = answer.facts()
-    const verdict = verdictOf({ close, cause, httpStatus, isStream, done, errorType })
+    const { model, usage, finishReason, errorType, done, ...odd } = answer.facts()
+    const isPage = isOpaque && wantsStream
+    const verdict = verdictOf({ close, cause, httpStatus, isStream, done, errorType, isPage })
     if (verdict.status === 'truncated') quality.add('truncated')
-    if (severalChoices) quality.add('several_choices')
+    if (odd.disagrees) {
+      quality.add('usage_disagrees')
+      meter.distrust()
+    }
+    if (odd.severalChoices) quality.add('several_choices')
     if (verdict.status === 'ok' && isStream && usage.outputTokens === null) quality.add('no_usage')
     if (verdict.status === 'ok' && wantsStream && !isStream) quality.add('not_streamed')
     meter.nameModel(model || context.model)
@@ -95,6 +101,7 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
       const form = formOf(head)
       isStream = form === 'events' || form === 'lines'
       if (isCompressed(head.contentEncoding)) quality.add('encoded')
+      else isOpaque = form === 'opaque'
       answer = createAnswer(form, dialect, onOutput, count)
     },
     read(bytes, elapsedUs) {

@@ -20,6 +20,8 @@ export interface Evidence {
   /** Null without an answer. */
   readonly httpStatus: number | null
   readonly isStream: boolean
+  /** What was asked for as a stream is neither one nor JSON: mostly a page of a gateway. */
+  readonly isPage: boolean
   /** The stream's end marker came. */
   readonly done: boolean
   /** Class of an error inside the answer; empty for none. */
@@ -33,12 +35,13 @@ export interface Verdict {
 
 /** Decides how a request ended. A failure of the server beats what the client did afterwards. */
 export function verdictOf(evidence: Evidence): Verdict {
-  const { close, cause, httpStatus, isStream, done, errorType } = evidence
+  const { close, cause, httpStatus, isStream, isPage, done, errorType } = evidence
   if (errorType !== '') return { status: 'error', errorType }
   if (close === 'failed') return { status: 'error', errorType: cause }
   if (httpStatus !== null && (httpStatus < 200 || httpStatus > 299)) {
     return { status: 'error', errorType: httpErrorType(httpStatus) }
   }
+  if (isPage) return { status: 'error', errorType: 'not_a_stream' }
   // Many clients hang up at [DONE], and some servers keep the connection open after it.
   if (done) return { status: 'ok', errorType: '' }
   if (close === 'cancelled') return { status: 'cancelled', errorType: cause }

@@ -54,12 +54,12 @@ function byteByByte(reads: readonly Read[]): readonly Read[] {
 function timeless({ stream }: Golden, reads: readonly Read[]) {
   const { records, faults } = measure(stream, reads)
   const { end } = records.at(-1)!
-  const { ttft_us, duration_us, quality, ...rest } = end!
+  const { ttft_us, duration_us: _, quality, ...rest } = end!
   return {
     model: records.at(-1)!.model,
     sources: records.map(({ token_source }) => token_source),
     tokens: records.flatMap(({ tokens }) => tokens),
-    end: { ...rest, hasTtft: ttft_us !== null, isLate: duration_us < 0 },
+    end: { ...rest, hasTtft: ttft_us !== null },
     quality: quality.filter((flag) => flag !== 'buffered'),
     faults,
   }

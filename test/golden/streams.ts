@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { RequestEnd, TokenEvents } from '../../schemas/records.ts'
 import { readRequest } from '../../services/collector/dialect/reader.ts'
 import { dialectOf } from '../../services/collector/dialect/table.ts'
+import { attemptOf } from '../../services/collector/headers.ts'
 import { createTap } from '../../services/collector/tap.ts'
 import type { Close } from '../../services/collector/verdict.ts'
 
@@ -13,9 +14,7 @@ export interface Stream {
   readonly request: {
     readonly path: string
     readonly body: object
-    /** Which send of the client's; 1 unless said otherwise. */
-    readonly attempt?: number
-    /** Headers that are believed. */
+    /** In lower case; those of guards are believed. */
     readonly headers?: Readonly<Record<string, string>>
   }
   readonly answer: {
@@ -93,7 +92,7 @@ export function measure({ request, answer, close, flags }: Stream, reads: readon
     dialect,
     labels: { ...labels, tenant: '', attributes: {} },
     startedAtUs: 0,
-    attempt: request.attempt ?? 1,
+    attempt: attemptOf(request.headers ?? {}),
   })
   tap.told(request.headers ?? {})
   tap.asked(readRequest(JSON.stringify(request.body), dialect)!)

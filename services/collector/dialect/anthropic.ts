@@ -6,7 +6,7 @@ import type { GivenUsage } from './usage.ts'
  * Anthropic's Messages, also as others serve them (vLLM, SGLang, llama.cpp).
  * https://platform.claude.com/docs/build-with-claude/streaming
  */
-export const ANTHROPIC: Dialect = { name: 'anthropic', path: /\/messages$/, create }
+export const ANTHROPIC: Dialect = { name: 'anthropic', path: /\/v1\/messages$/, create }
 
 function create(): ReadObject {
   const input: Record<string, unknown> = {}
@@ -57,9 +57,12 @@ function chunkIf(hasOutput: boolean): Said {
   return hasOutput ? CHUNK : NOTHING
 }
 
-/** The name of a tool is what the model wrote first of a call; texts begin empty. */
+/**
+ * The name of a tool is what the model wrote first of a call; texts begin empty; thinking that is
+ * kept back comes whole.
+ */
 function isBegun(block: Fields): boolean {
-  return isText(block.name) || isText(block.text) || isText(block.thinking)
+  return [block.name, block.text, block.thinking, block.data].some(isText)
 }
 
 /** A signature or a citation is no text of the model's. */

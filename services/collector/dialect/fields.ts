@@ -6,7 +6,7 @@ const NONE: Fields = Object.freeze({})
 
 /** Whether a parsed value has fields to look at. */
 export function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** The fields of a value that may be missing. */

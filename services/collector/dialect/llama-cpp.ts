@@ -8,10 +8,11 @@ import { type Fields, fieldsOf, isText } from './fields.ts'
 export const LLAMA_CPP: Dialect = {
   name: 'llama.cpp',
   path: /\/(completion|infill)$/,
-  create: () => read,
+  create: () => readLlamaCpp,
 }
 
-function read(value: Fields): Said {
+/** Reads one of its objects. */
+export function readLlamaCpp(value: Fields): Said {
   return {
     model: value.model,
     index: value.index,

@@ -1,5 +1,6 @@
 import type { Dialect, Said } from './dialect.ts'
 import { type Fields, fieldsOf, isFields, isText, listOf } from './fields.ts'
+import { readLlamaCpp } from './llama-cpp.ts'
 import type { ChunkShape, GivenUsage } from './usage.ts'
 
 /**
@@ -9,8 +10,13 @@ import type { ChunkShape, GivenUsage } from './usage.ts'
 export const OPENAI: Dialect = {
   name: 'openai',
   path: /\/completions$/,
-  create: () => read,
+  create: () => (value) => (isLlamaCpp(value) ? readLlamaCpp(value) : read(value)),
   shapeOf,
+}
+
+/** llama.cpp has its own API under /completions too. */
+function isLlamaCpp(value: Fields): boolean {
+  return value.choices === undefined && 'content' in value && 'stop' in value
 }
 
 function read(value: Fields): Said {

@@ -27,6 +27,8 @@ export interface Facts {
   readonly errorType: string
   /** The end marker has come. */
   readonly done: boolean
+  /** Whether the server's counts contradict one another. */
+  readonly disagrees: boolean
   /** Whether there was more than one choice, whose chunks come between one another. */
   readonly severalChoices: boolean
   /** Events that were no JSON objects: gateways make data of keep-alive comments. */
@@ -129,12 +131,17 @@ export function createReader({ create }: Dialect): Reader {
   }
 
   function facts(): Facts {
-    const [usage, beyond, severalChoices] = [
-      counter.usage(),
-      counter.beyond(),
-      counter.hasSeveral(),
-    ]
-    return { model, finishReason, usage, errorType, done, severalChoices, strange, beyond }
+    return {
+      model,
+      finishReason,
+      usage: counter.usage(),
+      errorType,
+      done,
+      disagrees: counter.disagrees(),
+      severalChoices: counter.hasSeveral(),
+      strange,
+      beyond: counter.beyond(),
+    }
   }
   return { event, object, again, body, facts }
 }

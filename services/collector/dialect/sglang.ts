@@ -1,32 +1,34 @@
 import type { Dialect, ReadObject, Said } from './dialect.ts'
-import { type Fields, fieldsOf, isFields } from './fields.ts'
+import { type Fields, fieldsOf, isFields, listOf } from './fields.ts'
 import { CHOICES_MAX } from './usage.ts'
 
 /**
- * SGLang's own /generate: each event repeats the text from its beginning (or, with
- * --stream-output, brings what is new), and counts the tokens so far. TGI's /generate, which does
- * not stream, is read here too. https://docs.sglang.ai
+ * SGLang's own /generate: each event repeats the text from its beginning, or brings what is new
+ * (--incremental-streaming-output), and counts the tokens so far. TGI's /generate, which does not
+ * stream, is read here too. https://docs.sglang.ai
  */
 export const SGLANG: Dialect = { name: 'sglang', path: /\/generate$/, create }
 
-/** The last event of a choice: how long its text was. */
+/** The last event of a choice; its text is held until the next one. */
 interface Last {
-  size: number
-  tokens: number
+  readonly text: string
+  readonly tokens: number
 }
+
+const NONE: Last = { text: '', tokens: 0 }
 
 function create(): ReadObject {
   const choices = new Map<number, Last>()
-  /** Texts that got shorter are parts, not wholes. */
   let bringsParts = false
 
-  function hasOutput(index: number, size: number, tokens: number): boolean {
-    const last = choices.get(index) ?? { size: 0, tokens: 0 }
-    if (size < last.size) bringsParts = true
+  function hasOutput(index: number, { text, tokens }: Last, isLast: boolean): boolean {
+    const last = choices.get(index) ?? NONE
+    if (choices.has(index) || choices.size < CHOICES_MAX) choices.set(index, { text, tokens })
+    // At the end a stop string may be cut off a whole.
+    if (!isLast && text !== '' && !text.startsWith(last.text)) bringsParts = true
+    if (bringsParts) return text !== '' && tokens > last.tokens
     // A token that is half a character makes no text longer.
-    const isNew = size !== last.size || (bringsParts && tokens > last.tokens)
-    if (choices.has(index) || choices.size < CHOICES_MAX) choices.set(index, { size, tokens })
-    return size > 0 && isNew
+    return text.length > last.text.length
   }
 
   return (value) => {
@@ -34,10 +36,10 @@ function create(): ReadObject {
     const { prompt_tokens: inputTokens, completion_tokens: tokens, cached_tokens } = meta
     const reason = fieldsOf(meta.finish_reason)
     const index = typeof value.index === 'number' ? value.index : 0
-    const count = typeof tokens === 'number' ? tokens : 0
+    const event = { text: textOf(value), tokens: typeof tokens === 'number' ? tokens : 0 }
     const said: Said = {
       index,
-      chunks: hasOutput(index, sizeOf(value), count) ? 1 : 0,
+      chunks: hasOutput(index, event, isFields(meta.finish_reason)) ? 1 : 0,
       finishReason: reason.type,
       error: value.error ?? abortOf(reason),
     }
@@ -50,12 +52,14 @@ function create(): ReadObject {
 }
 
 /** Without a tokenizer in the server its answers are lists of numbers. */
-function sizeOf({ text, output_ids: ids }: Fields): number {
-  if (typeof text === 'string') return text.length
-  return Array.isArray(ids) ? ids.length : 0
+function textOf({ text, output_ids: ids }: Fields): string {
+  if (typeof text === 'string' && text !== '') return text
+  return listOf(ids)
+    .map((id) => `${id} `)
+    .join('')
 }
 
-/** A request that the server gave up, with the status that it would have had. */
+/** A request that the server gave up. */
 function abortOf({ type, err_type, status_code: code }: Fields): unknown {
-  return type === 'abort' && typeof code === 'number' ? { type: err_type, code } : null
+  return type === 'abort' ? { type: err_type ?? (code === undefined ? type : null), code } : null
 }

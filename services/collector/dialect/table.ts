@@ -24,5 +24,7 @@ export const DIALECTS: readonly Dialect[] = [
 export function dialectOf(method: string, target: string): Dialect | null {
   if (method !== 'POST') return null
   const path = target.split('?', 1)[0]!
+  // Triton's own generate is another one.
+  if (path.includes('/v2/models/')) return null
   return DIALECTS.find((dialect) => dialect.path.test(path)) ?? null
 }

@@ -35,6 +35,8 @@ export interface UsageCounter {
   /** Takes the usage of a whole answer. */
   total(usage: GivenUsage): void
   readonly usage: () => Usage
+  /** Whether the counts contradict one another: they fell, or the chunks have more than the total. */
+  readonly disagrees: () => boolean
   /** Whether more than one choice has been seen. */
   readonly hasSeveral: () => boolean
   /** Chunks of choices beyond those that it follows: their tokens are not known. */
@@ -66,6 +68,7 @@ export function createUsageCounter(): UsageCounter {
   /** Several choices shared a chunk: nobody can say whose tokens its usage counts. */
   let mixed = false
   let beyond = 0
+  let fell = false
 
   function total(given: GivenUsage): void {
     usage = mergeUsage(usage, given)
@@ -87,13 +90,20 @@ export function createUsageCounter(): UsageCounter {
       if (hasOutput) choice.blind = true
       return null
     }
+    if (tokens < choice.latest) fell = true
     choice.latest = tokens
     if (choices.size > 1) usage = { ...usage, outputTokens: sumOf(choices) }
-    return hasOutput ? takeOutput(choice, tokens) : null
+    return hasOutput && !fell ? takeOutput(choice, tokens) : null
+  }
+
+  function disagrees(): boolean {
+    let counted = 0
+    for (const choice of choices.values()) counted += choice.counted
+    return fell || (usage.outputTokens !== null && counted > usage.outputTokens)
   }
 
   const hasSeveral = () => mixed || choices.size > 1
-  return { chunk, total, usage: () => usage, hasSeveral, beyond: () => beyond }
+  return { chunk, total, usage: () => usage, disagrees, hasSeveral, beyond: () => beyond }
 }
 
 /**

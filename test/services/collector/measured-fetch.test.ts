@@ -181,7 +181,13 @@ describe('collector/measured-fetch', () => {
     setFlagsFromString('--expose-gc')
     const gc = runInNewContext('gc') as () => void
     const text = stream(Array.from({ length: 40 }, () => 'x'.repeat(10_000)))
-    const get = await start((response) => void response.writeHead(200, SSE).end(text))
+    let closed = false
+    const get = await start((response) => {
+      response.on('close', () => {
+        closed = true
+      })
+      response.writeHead(200, SSE).write(text)
+    })
     expect((await get(url(), CALL)).status).to.equal(200)
     while (records.length === 0) {
       await new Promise((resolve) => setTimeout(resolve, 10))
@@ -189,11 +195,63 @@ describe('collector/measured-fetch', () => {
     }
     expect(records[0]!.end).to.deep.include({ status: 'cancelled' })
     expect(runs.open()).to.equal(0)
+    await until(() => closed)
+  })
+
+  it('is the same to its caller', async () => {
+    const get = await start((response) => void response.writeHead(200, SSE).end(DONE))
+    const headers = new Map([['authorization', 'Bearer a']]).entries()
+    const init = { ...CALL, headers: headers as never }
+    const response = await get(url(), init)
+    expect(upstream.seen[0]!.headers.authorization).to.equal('Bearer a')
+    expect(response.clone().clone()).to.include({ url: url(), redirected: false, type: 'basic' })
+    expect(await response.clone().text()).to.equal(DONE)
+    const reader = response.body!.getReader({ mode: 'byob' })
+    const { value } = await reader.read(new Uint8Array(5))
+    expect(Buffer.from(value!).toString()).to.equal(DONE.slice(0, 5))
+    reader.releaseLock()
+    let rest = ''
+    for await (const bytes of response.body!) rest += Buffer.from(bytes).toString()
+    expect(rest).to.equal(DONE.slice(5))
+    const aborting = new AbortController()
+    const aborted = await get(url(), { ...CALL, signal: aborting.signal })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    aborting.abort('user left')
+    expect(await aborted.text().catch((reason) => reason)).to.equal('user left')
+    expect(await get('/relative', CALL).catch((error: Error) => error.name)).to.equal('TypeError')
+  })
+
+  it('takes an abort for one whatever its reason, and its own time-out for the server', async () => {
+    const get = await start((response) => {
+      response.writeHead(200, SSE).write(frame(chat({ content: 'a' })))
+    })
+    const reasons = ['user left', new Error('user left'), undefined]
+    for (const reason of reasons) {
+      const aborting = new AbortController()
+      const response = await get(url(), { ...CALL, signal: aborting.signal })
+      await response.body!.getReader().read()
+      aborting.abort(reason)
+    }
+    const late = await get(url(), { ...CALL, signal: AbortSignal.timeout(30) })
+    await late.text().catch(() => {})
+    const ends = records.map(({ end: e }) => [e!.status, e!.error_type])
+    expect(ends).to.deep.equal([...reasons.map(() => ['cancelled', '']), ['truncated', 'timeout']])
+  })
+
+  it('leaves alone an answer that cannot be made again', async () => {
+    const odd = { status: 999, headers: new Headers(SSE), body: new ReadableStream() } as never
+    const get = await start(() => {}, { fetch: async () => odd })
+    expect(await get(url(), CALL)).to.equal(odd)
+    expect(records[0]!.end).to.include({ status: 'error', error_type: 'http_999' })
   })
 
   it('never throws for its own trouble', async () => {
     const get = await start((response) => void response.writeHead(200, SSE).end(DONE), {
       onRecord: () => {
+        throw new Error('mine')
+      },
+      count: (reason) => {
+        counted.push(reason)
         throw new Error('mine')
       },
     })

@@ -6,6 +6,7 @@ const STREAM: Evidence = {
   cause: '',
   httpStatus: 200,
   isStream: true,
+  isPage: false,
   done: true,
   errorType: '',
 }
@@ -14,6 +15,12 @@ describe('collector/verdict', () => {
   const cases: readonly [string, Partial<Evidence>, string, string][] = [
     ['a whole stream', {}, 'ok', ''],
     ['a whole answer that is no stream', { isStream: false, done: false }, 'ok', ''],
+    [
+      'a page in place of a stream',
+      { isStream: false, isPage: true, done: false },
+      'error',
+      'not_a_stream',
+    ],
     ['no end marker', { done: false }, 'truncated', ''],
     ['a torn stream', { done: false, close: 'cut' }, 'truncated', ''],
     [

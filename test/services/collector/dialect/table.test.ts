@@ -19,6 +19,8 @@ const PATHS: readonly [method: string, target: string, name: string | null][] = 
   ['POST', '/v1/responses/resp_1/cancel', null],
   ['POST', '/v1/embeddings?path=/completions', null],
   ['POST', '/v1/chat/completions/', null],
+  ['POST', '/v1/threads/thread_1/messages', null],
+  ['POST', '/v2/models/ensemble/generate_stream', null],
   ['POST', '/', null],
 ]
 

@@ -28,15 +28,25 @@ describe('collector/dialect/usage', () => {
     expect(counter.usage().outputTokens).to.equal(6)
   })
 
-  it('never gives a negative count, and gives zero for a second chunk of one step', () => {
-    expect(
-      count([
-        [0, true, 4],
-        [0, true, 4],
-        [0, true, 3],
-        [0, true, 5],
-      ]).tokens,
-    ).to.deep.equal([4, 0, 0, 1])
+  it('gives zero for a second chunk of one step, and no count once they have fallen', () => {
+    const { tokens, counter } = count([
+      [0, true, 4],
+      [0, true, 4],
+      [0, true, 3],
+      [0, true, 5],
+    ])
+    expect(tokens).to.deep.equal([4, 0, null, null])
+    expect(counter.disagrees()).to.equal(true)
+  })
+
+  it('sees that the chunks have more than the total', () => {
+    const { counter } = count([
+      [0, true, 4],
+      [0, true, 6],
+    ])
+    expect(counter.disagrees()).to.equal(false)
+    counter.total(usage(5))
+    expect(counter.disagrees()).to.equal(true)
   })
 
   it('does not credit a chunk with the tokens of those that went by uncounted', () => {
