@@ -115,7 +115,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
 }
 
 /** Records in one body; no more than have room. */
-const INGEST_RECORDS_MAX = 10_000
+const INGEST_RECORDS_MAX = 1_000
 
 async function openIngest(
   { config, codec }: CollectorParts,
@@ -124,7 +124,7 @@ async function openIngest(
 ): Promise<Ingest | null> {
   if (config.ingestPort === 0) return null
   return await startIngest({
-    host: config.host,
+    host: config.ingestHost,
     port: config.ingestPort,
     codec,
     queue,

@@ -44,6 +44,11 @@ export const collectorConfig = z.strictObject({
     .default(0)
     .meta(named('INGEST_PORT'))
     .describe('Port that takes records of programs in other languages (POST); 0 = off'),
+  ingestHost: z
+    .string()
+    .default('127.0.0.1')
+    .meta(named('INGEST_HOST'))
+    .describe('Address of that port; whoever reaches it may send records, of any tenant'),
   source: z
     .string()
     .max(256)

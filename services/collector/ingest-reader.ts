@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { TokenEvents } from '../../schemas/records.ts'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS, topicNamed } from '../../schemas/topics.ts'
 import { createAvroJsonReader } from '../formats/avro-json.ts'
+import { fieldsOf } from './dialect/fields.ts'
+import { brokenRule, withEnd } from './ingest-rules.ts'
 
 /** Why a request is not taken. */
 export interface IngestFault {
@@ -10,31 +12,21 @@ export interface IngestFault {
   readonly message: string
 }
 
+/** A record as it will be encoded. */
+export type IngestRecord = Readonly<Record<string, unknown>>
+
 /** All records of a body, or what is wrong with the first that is bad. */
 export interface IngestReading {
-  readonly records: readonly Readonly<Record<string, unknown>>[]
+  readonly records: readonly IngestRecord[]
   readonly fault: IngestFault | null
 }
 
-/** What the schema cannot say of a record of token events: the field, and what it must be. */
-const RULES: readonly [field: string, holds: (r: TokenEvents) => boolean, must: string][] = [
-  ['request_id', (r) => r.request_id !== '', 'not be empty'],
-  ['started_at', (r) => r.started_at > 0, 'be microseconds since 1970'],
-  ['gaps_us', (r) => r.gaps_us.every(isCount), 'hold no gap below zero'],
-  ['tokens', (r) => r.tokens.every(isCount), 'hold no count below zero'],
-  ['tokens', (r) => fits(r), 'be empty, or as long as gaps_us'],
-  ['first_chunk', (r) => r.first_chunk >= 0, 'not be below zero'],
-  ['elapsed_us', (r) => r.elapsed_us >= 0, 'not be below zero'],
-  ['elapsed_us', (r) => r.first_chunk > 0 || r.elapsed_us === 0, 'be 0 before the first chunk'],
-  ['end.duration_us', (r) => (r.end?.duration_us ?? 0) >= 0, 'not be below zero'],
-]
-
-function isCount(value: number): boolean {
-  return value >= 0
-}
-
-function fits({ tokens, gaps_us }: TokenEvents): boolean {
-  return tokens.length === 0 || tokens.length === gaps_us.length
+/** How a body of a media type becomes values; a page of another site cannot send these. */
+const FORMS: Readonly<Record<string, 'json' | 'lines'>> = {
+  'application/json': 'json',
+  'application/x-ndjson': 'lines',
+  'application/ndjson': 'lines',
+  'application/jsonl': 'lines',
 }
 
 /**
@@ -48,52 +40,71 @@ export function createIngestReader(recordsMax: number) {
       return [topic, createAvroJsonReader(JSON.parse(readFileSync(file, 'utf8')))]
     }),
   )
-  return (topic: string, contentType: string, text: string): IngestReading => {
-    const values = valuesOf(contentType, text, recordsMax)
+
+  function recordOf(topic: string, json: unknown): IngestRecord | { field: string; must: string } {
+    const reading = readers.get(topic)!(json)
+    if ('must' in reading) return reading
+    if (topic !== TOKEN_EVENTS) return reading.value as IngestRecord
+    const record = withEnd(reading.value as TokenEvents, fieldsOf(fieldsOf(json).end))
+    return brokenRule(record) ?? ({ ...record } as IngestRecord)
+  }
+
+  return (topic: string, mediaType: string, text: string): IngestReading => {
+    const values = valuesOf(mediaType, text, recordsMax)
     if ('status' in values) return { records: [], fault: values }
-    const records: Record<string, unknown>[] = []
+    const records: IngestRecord[] = []
     for (const [i, json] of values.entries()) {
-      const reading = readers.get(topic)!(json)
-      const misfit = 'must' in reading ? reading : ruleOf(topic, reading.value as TokenEvents)
-      if (misfit !== null) return { records: [], fault: fault(i, misfit.field, misfit.must) }
-      records.push((reading as { value: Record<string, unknown> }).value)
+      const record = recordOf(topic, json)
+      if ('must' in record) {
+        const { field, must } = record as { field: string; must: string }
+        return { records: [], fault: badRecord(i, `${field || 'it'} must ${must}`) }
+      }
+      records.push(record)
     }
     return { records, fault: null }
   }
 }
 
-function ruleOf(topic: string, record: TokenEvents) {
-  const broken = topic === TOKEN_EVENTS ? RULES.find(([, holds]) => !holds(record)) : undefined
-  return broken ? { field: broken[0], must: broken[2] } : null
-}
-
 function valuesOf(
-  contentType: string,
+  mediaType: string,
   text: string,
   recordsMax: number,
 ): readonly unknown[] | IngestFault {
-  const isLines = /\b(x-)?(ndjson|jsonl|jsonlines)\b/i.test(contentType)
-  if (!isLines && !/\bjson\b/i.test(contentType)) {
-    const message = 'Send application/json, application/x-ndjson or application/avro.'
+  const form = FORMS[mediaType]
+  if (!form) {
+    const message = `Send ${Object.keys(FORMS).slice(0, 2).join(', ')} or application/avro.`
     return { status: 415, code: 'unknown_type', message }
   }
-  const texts = isLines ? text.split('\n').filter((line) => line.trim() !== '') : [text]
+  // One more than may be tells that there are too many.
+  const lines = form === 'lines' ? linesOf(text, recordsMax + 1) : [text]
   const values: unknown[] = []
-  for (const [i, one] of texts.entries()) {
+  for (const [i, line] of lines.entries()) {
     try {
-      values.push(JSON.parse(one))
+      values.push(JSON.parse(line))
     } catch {
-      const what = isLines ? `record ${i}` : 'the body'
-      return { status: 400, code: 'bad_json', message: `${what} is no JSON` }
+      return form === 'lines'
+        ? badRecord(i, 'it must be JSON')
+        : { status: 400, code: 'bad_json', message: 'the body is no JSON' }
     }
   }
-  const all = !isLines && Array.isArray(values[0]) ? values[0] : values
+  const all = form === 'json' && Array.isArray(values[0]) ? values[0] : values
   if (all.length <= recordsMax) return all
-  const message = `A body may hold ${recordsMax} records; this one has ${all.length}.`
-  return { status: 400, code: 'too_many', message }
+  return { status: 400, code: 'too_many', message: `a body may hold ${recordsMax} records` }
 }
 
-function fault(index: number, field: string, must: string): IngestFault {
-  const message = `record ${index}: ${field === '' ? 'it' : field} must ${must}`
-  return { status: 400, code: 'bad_record', message }
+/** The lines that are not empty, up to so many. */
+function linesOf(text: string, most: number): readonly string[] {
+  const lines: string[] = []
+  for (let from = 0; from < text.length && lines.length < most; ) {
+    const found = text.indexOf('\n', from)
+    const to = found < 0 ? text.length : found
+    const line = text.slice(from, to).trim()
+    if (line !== '') lines.push(line)
+    from = to + 1
+  }
+  return lines
+}
+
+function badRecord(index: number, what: string): IngestFault {
+  return { status: 400, code: 'bad_record', message: `record ${index}: ${what}` }
 }
