@@ -98,7 +98,7 @@ export const duration = z.string().transform((text, context) => {
 })
 
 /** Whether a text is the URL of one server that is spoken to by HTTP. */
-export function isHttpUrl(text: string): boolean {
+function isHttpUrl(text: string): boolean {
   return /^https?:$/.test(URL.parse(text)?.protocol ?? '')
 }
 

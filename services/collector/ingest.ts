@@ -190,7 +190,7 @@ function refusalOf(error: unknown, request: IncomingMessage): Refusal {
   return { status: 500, code: 'failed', message: 'The records could not be read: a bug of ours.' }
 }
 
-/** A body that is too long is read to its end all the same: who still sends would hear no answer. */
+/** Also what is too long is read to its end: who still sends would hear no answer. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | Refusal> {
   const body = createBoundedBytes(BODY_BYTES_MAX)
   let length = 0

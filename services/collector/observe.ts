@@ -1,13 +1,14 @@
-import type { Status, TokenEvents, TokenSource } from '../../schemas/records.ts'
+import type { TokenEvents, TokenSource } from '../../schemas/records.ts'
 import { type Clock, type Moment, momentNow, SYSTEM_CLOCK } from './clock.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import { OPENAI } from './dialect/openai.ts'
-import { createReader, type Reader } from './dialect/reader.ts'
+import { createReader, type Facts, type Reader } from './dialect/reader.ts'
 import { httpErrorType, wordOf } from './error-type.ts'
-import { createMeter, type Ending, type Meter } from './meter.ts'
-import { NO_PHASES, type Phases } from './phases.ts'
+import { createMeter, type Meter } from './meter.ts'
+import { NO_PHASES, type Phases, wholePhases } from './phases.ts'
 import { SHARED_RUNS } from './runs.ts'
 import { harmless, isAbort, labelsOf, publisherOf, type Target } from './target.ts'
+import type { Verdict } from './verdict.ts'
 
 /** What one item of the stream is to the measures. */
 export interface ItemReading {
@@ -29,9 +30,15 @@ export interface ObserveOptions<T> extends Target {
   readonly sent?: Moment
 }
 
+/** A caller that held an item so long made the next one late, if that was there at once. */
+const HELD_US = 1_000
+const AT_ONCE_US = 200
+
 /**
- * Yields the items of a stream unchanged and publishes its TokenEvents: status ok when it ends,
- * error when it throws, cancelled when the caller stops early. Measuring never throws.
+ * Yields the items of a stream unchanged and publishes its TokenEvents: ok when it ends (and its
+ * dialect's end mark has come), error when it throws, cancelled when the caller stops early.
+ * Measuring never throws. Items are asked for when the caller asks: one that is slow makes the
+ * gaps, and is flagged.
  */
 export function observe<T>(
   items: AsyncIterable<T>,
@@ -53,56 +60,86 @@ async function* watch<T>(
   const meter = createMeter(labelsOf(options.labels), sent.wallUs, options.tokenSource)
   const reader = createReader(dialect)
   const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
+  let atUs = 0
   const take = harmless((item: T) => {
-    const atUs = elapsedUs()
     const { chunks, tokens } = chunkOf ? readWith(chunkOf, item) : readChunk(reader, meter, item)
     for (let i = 0; i < chunks; i++) if (meter.chunk(atUs, tokens)) publish(meter.take()!)
   })
-  let status: Status = 'cancelled'
-  let errorType = ''
+  const quality = new Set<string>()
+  let ending: Verdict = { status: 'cancelled', errorType: '' }
+  let resumedUs = 0
   runs.add(meter, publish)
   try {
     for await (const item of items) {
+      const heldUs = resumedUs - atUs
+      atUs = elapsedUs()
+      if (heldUs > HELD_US && atUs - resumedUs < AT_ONCE_US) quality.add('slow_client')
       take(item)
       yield item
+      resumedUs = elapsedUs()
     }
-    status = 'ok'
+    ending = { status: isAborted(items) ? 'cancelled' : 'ok', errorType: '' }
   } catch (error) {
     // Client libraries throw when the caller itself aborts the request.
-    status = isAbort(error) ? 'cancelled' : 'error'
-    errorType = status === 'error' ? thrownErrorType(error) : ''
+    const isOwn = isAbort(error) || isAborted(items)
+    ending = isOwn ? ending : { status: 'error', errorType: thrownErrorType(error) }
     throw error
   } finally {
     runs.remove(meter)
     const durationUs = elapsedUs()
     let phases = NO_PHASES
     harmless(() => {
-      phases = { ...phases, ...options.phases?.() }
+      phases = wholePhases({ ...NO_PHASES, ...options.phases?.() })
     })(undefined)
-    harmless(() => publish(endOf(meter, reader, { status, errorType }, { durationUs, phases })))(
-      undefined,
-    )
+    const marksEnd = dialect.marksEnd && !chunkOf
+    harmless(() => {
+      publish(endOf(meter, reader, { ending, marksEnd, quality, durationUs, phases }))
+    })(undefined)
   }
 }
 
-function endOf(
-  meter: Meter,
-  reader: Reader,
-  verdict: { readonly status: Status; readonly errorType: string },
-  more: Pick<Ending, 'durationUs' | 'phases'>,
-): TokenEvents {
-  const { model, finishReason, usage, errorType } = reader.facts()
-  const { status } = errorType === '' ? verdict : { status: 'error' as const }
-  const quality = status === 'ok' && usage.outputTokens === null ? ['no_usage'] : []
+/** How an observed stream ended. */
+interface Observed {
+  /** As the loop over its items did. */
+  readonly ending: Verdict
+  /** Whether an object of the stream should have told its end. */
+  readonly marksEnd: boolean
+  readonly quality: Set<string>
+  readonly durationUs: number
+  readonly phases: Phases
+}
+
+function endOf(meter: Meter, reader: Reader, observed: Observed): TokenEvents {
+  const { model, finishReason, usage, disagrees, severalChoices, ...facts } = reader.facts()
+  const { quality, durationUs, phases } = observed
+  const { status, errorType } = verdictOn(observed, facts)
+  if (status === 'truncated') quality.add('truncated')
+  if (status === 'ok' && usage.outputTokens === null) quality.add('no_usage')
+  if (severalChoices) quality.add('several_choices')
+  if (disagrees) {
+    quality.add('usage_disagrees')
+    meter.distrust()
+  }
   meter.nameModel(model)
-  return meter.end({
-    status,
-    errorType: errorType || verdict.errorType,
-    finishReason,
-    usage,
-    quality,
-    ...more,
-  })
+  const how = { status, errorType, finishReason, usage, quality: [...quality] }
+  return meter.end({ ...how, durationUs, phases })
+}
+
+function verdictOn(
+  { ending, marksEnd }: Observed,
+  { errorType, done }: Pick<Facts, 'errorType' | 'done'>,
+): Verdict {
+  if (errorType !== '') return { status: 'error', errorType }
+  // Many callers stop at the end mark.
+  if (done && ending.status === 'cancelled') return { status: 'ok', errorType: '' }
+  if (marksEnd && !done && ending.status === 'ok') return { status: 'truncated', errorType: '' }
+  return ending
+}
+
+/** The streams of the clients of OpenAI and Anthropic end without a word when they are aborted. */
+function isAborted(items: unknown): boolean {
+  const { controller } = items as { readonly controller?: unknown }
+  return controller instanceof AbortController && controller.signal.aborted
 }
 
 function readChunk(
@@ -118,7 +155,7 @@ function readChunk(
 
 function readWith<T>(chunkOf: (item: T) => ItemReading, item: T) {
   const { output, tokens } = chunkOf(item)
-  return { chunks: output ? 1 : 0, tokens }
+  return { chunks: output ? 1 : 0, tokens: Number.isSafeInteger(tokens) ? tokens : null }
 }
 
 function thrownErrorType(error: unknown): string {

@@ -51,3 +51,13 @@ function fieldsWith<Name extends string>(
   const none = Object.fromEntries(names.map((name) => [name, 0]))
   return { ...none, ...known, ...Object.fromEntries(said) } as Record<Name, number>
 }
+
+/** The same in whole numbers, as a program may not have them. */
+export function wholePhases({ security, speculative }: Phases): Phases {
+  return { security: security && whole(security), speculative: speculative && whole(speculative) }
+}
+
+function whole<Part extends SecurityPhases | Speculation>(part: Part): Part {
+  const entries = Object.entries(part).map(([name, value]) => [name, Math.round(value)])
+  return Object.fromEntries(entries) as Part
+}

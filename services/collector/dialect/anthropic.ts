@@ -6,7 +6,12 @@ import type { GivenUsage } from './usage.ts'
  * Anthropic's Messages, also as others serve them (vLLM, SGLang, llama.cpp).
  * https://platform.claude.com/docs/build-with-claude/streaming
  */
-export const ANTHROPIC: Dialect = { name: 'anthropic', path: /\/v1\/messages$/, create }
+export const ANTHROPIC: Dialect = {
+  name: 'anthropic',
+  path: /\/v1\/messages$/,
+  marksEnd: true,
+  create,
+}
 
 function create(): ReadObject {
   const input: Record<string, unknown> = {}

@@ -31,6 +31,8 @@ export interface Dialect {
   readonly path: RegExp
   /** A reader at the beginning of an answer. */
   readonly create: () => ReadObject
+  /** Whether an object tells the end of a stream, and not `[DONE]`, which client libraries keep. */
+  readonly marksEnd: boolean
   /** Whether a request is for a stream; by default its field `stream`. */
   readonly wantsStream?: (request: Fields) => boolean
   /**

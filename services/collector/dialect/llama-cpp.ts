@@ -8,6 +8,7 @@ import { type Fields, fieldsOf, isText } from './fields.ts'
 export const LLAMA_CPP: Dialect = {
   name: 'llama.cpp',
   path: /\/(completion|infill)$/,
+  marksEnd: true,
   create: () => readLlamaCpp,
 }
 

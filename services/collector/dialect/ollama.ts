@@ -8,6 +8,7 @@ import { type Fields, fieldsOf, isText, listOf } from './fields.ts'
 export const OLLAMA: Dialect = {
   name: 'ollama',
   path: /\/api\/(chat|generate)$/,
+  marksEnd: true,
   create: () => read,
   wantsStream: ({ stream }) => stream !== false,
 }

@@ -10,6 +10,7 @@ import type { GivenUsage } from './usage.ts'
 export const OPENAI_RESPONSES: Dialect = {
   name: 'openai-responses',
   path: /\/responses$/,
+  marksEnd: true,
   create: () => read,
 }
 

@@ -10,6 +10,7 @@ import type { ChunkShape, GivenUsage } from './usage.ts'
 export const OPENAI: Dialect = {
   name: 'openai',
   path: /\/completions$/,
+  marksEnd: false,
   create: () => (value) => (isLlamaCpp(value) ? readLlamaCpp(value) : read(value)),
   shapeOf,
 }

@@ -7,7 +7,7 @@ import { CHOICES_MAX } from './usage.ts'
  * (--incremental-streaming-output), and counts the tokens so far. TGI's /generate, which does not
  * stream, is read here too. https://docs.sglang.ai
  */
-export const SGLANG: Dialect = { name: 'sglang', path: /\/generate$/, create }
+export const SGLANG: Dialect = { name: 'sglang', path: /\/generate$/, marksEnd: false, create }
 
 /** The last event of a choice; its text is held until the next one. */
 interface Last {

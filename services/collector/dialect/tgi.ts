@@ -8,6 +8,7 @@ import { type Fields, fieldsOf, isFields, isText } from './fields.ts'
 export const TGI: Dialect = {
   name: 'tgi',
   path: /\/generate_stream$/,
+  marksEnd: true,
   create,
   wantsStream: () => true,
 }

@@ -35,7 +35,7 @@ export interface UsageCounter {
   /** Takes the usage of a whole answer. */
   total(usage: GivenUsage): void
   readonly usage: () => Usage
-  /** Whether the counts contradict one another: they fell, or the chunks have more than the total. */
+  /** Whether counts contradict one another: they fell, or the chunks have more than the total. */
   readonly disagrees: () => boolean
   /** Whether more than one choice has been seen. */
   readonly hasSeveral: () => boolean

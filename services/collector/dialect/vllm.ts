@@ -7,7 +7,12 @@ import { CHOICES_MAX } from './usage.ts'
  * vLLM's own /inference/v1/generate: numbers of tokens in and out, nothing of text. Its other paths
  * are OpenAI's. https://docs.vllm.ai
  */
-export const VLLM: Dialect = { name: 'vllm', path: /\/inference\/v1\/generate$/, create }
+export const VLLM: Dialect = {
+  name: 'vllm',
+  path: /\/inference\/v1\/generate$/,
+  marksEnd: false,
+  create,
+}
 
 function create(): ReadObject {
   const counts = new Map<unknown, number>()

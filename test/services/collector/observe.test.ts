@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { TokenEvents } from '../../../schemas/records.ts'
+import { ANTHROPIC } from '../../../services/collector/dialect/anthropic.ts'
 import { type ObserveOptions, observe } from '../../../services/collector/observe.ts'
 import { createQueue } from '../../../services/collector/queue.ts'
 import { createRuns } from '../../../services/collector/runs.ts'
@@ -135,10 +136,48 @@ describe('collector/observe', () => {
   it('asks the program at the end what a guard took', async () => {
     const { clock, records, options } = bench()
     const security = { validation_us: 1, threat_detection_us: 2, output_filter_us: 3 }
-    const phases = () => ({ security })
+    const phases = () => ({ security: { ...security, validation_us: 1.2 } })
     await drain(observe(paced(clock, 10, [chat({ content: 'a' })]), { ...options, phases }))
     expect(records[0]!.end).to.deep.include({ security, speculative: null })
     expect(records[0]!.end!.quality).to.include('guarded')
+  })
+
+  it('knows the end of a dialect that tells it in an object', async () => {
+    const { clock, records, options } = bench()
+    const text = { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'a' } }
+    const stop = { type: 'message_stop' }
+    const anthropic = { ...options, dialect: ANTHROPIC }
+    await drain(observe(paced(clock, 10, [text, stop]), anthropic))
+    await drain(observe(paced(clock, 10, [text]), anthropic))
+    for await (const { type } of observe(paced(clock, 10, [text, stop, text]), anthropic)) {
+      if (type === 'message_stop') break
+    }
+    const ends = records.map(({ end }) => [end!.status, end!.quality])
+    expect(ends).to.deep.equal([
+      ['ok', ['no_usage']],
+      ['truncated', ['truncated']],
+      ['ok', ['no_usage']],
+    ])
+  })
+
+  it('flags a caller that made items late, n > 1, and counts that disagree', async () => {
+    const { clock, records, options } = bench()
+    async function* atOnce() {
+      for (const tokens of [3, 2]) yield chat({ content: 'a' }, { usage: usage(tokens) })
+      yield { choices: [{ index: 1, delta: { content: 'b' } }] }
+    }
+    for await (const _ of observe(atOnce(), options)) await clock.advance(30)
+    const { end, tokens } = records[0]!
+    expect(end!.quality).to.have.members(['slow_client', 'several_choices', 'usage_disagrees'])
+    expect(tokens).to.deep.equal([])
+  })
+
+  it('calls a stream cancelled that its client ended without a word', async () => {
+    const { clock, records, options } = bench()
+    const controller = new AbortController()
+    const items = Object.assign(paced(clock, 10, [chat({ content: 'a' })]), { controller })
+    for await (const _ of observe(items, options)) controller.abort()
+    expect(records[0]!.end).to.include({ status: 'cancelled' })
   })
 
   it('never throws for its own trouble', async () => {
