@@ -24,6 +24,10 @@ export const BENCHES: Readonly<Record<string, Row>> = {
     about: 'the collector as a proxy: chunks/s a core and latency, beside a Node pipe and nginx',
     load: () => import('./tap.ts').then(({ tap }) => tap),
   },
+  truth: {
+    about: 'what the collector measures of 200 streams, beside what the engine truly sent',
+    load: () => import('./truth.ts').then(({ truth }) => truth),
+  },
   otlp: {
     about: 'aggregates into OTLP requests, beside the SDK of OpenTelemetry',
     load: () => import('./otlp.ts').then(({ otlp }) => otlp),

@@ -1,4 +1,8 @@
-/** The collector as it is, but its records end in a sink that lets them go: no part of Kafka. */
+/**
+ * The collector as it is, but its records end in a sink that lets them go, or writes them to the
+ * file of the second argument: no part of Kafka.
+ */
+import { createWriteStream } from 'node:fs'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { createCodec, readSchemas } from '../../../services/bus/codec.ts'
 import type { Sink } from '../../../services/bus/port.ts'
@@ -6,13 +10,21 @@ import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { startCollector } from '../../../services/collector/collector.ts'
 import { collectorConfig } from '../../../services/collector/config.ts'
 
+const [, , upstreamPort, file] = process.argv
+const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
+const decode = codec.decoder(TOKEN_EVENTS)
+const lines = file ? createWriteStream(file) : null
 const sink: Sink = {
-  append: async () => ({ baseOffset: 0, appendMs: null }),
+  async append(_topic, _partition, records) {
+    for (const { value } of lines ? records : []) {
+      lines!.write(`${JSON.stringify(decode(value, 0).value)}\n`)
+    }
+    return { baseOffset: 0, appendMs: null }
+  },
   close: async () => {},
 }
-const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
 const collector = await startCollector({
-  config: collectorConfig.parse({ upstream: `http://127.0.0.1:${process.argv[2]}`, port: 0 }),
+  config: collectorConfig.parse({ upstream: `http://127.0.0.1:${upstreamPort}`, port: 0 }),
   sink: async () => sink,
   codec,
   partitions: { [TOKEN_EVENTS]: 12, [RESOURCE_SAMPLES]: 12 },
@@ -28,5 +40,6 @@ process.on('disconnect', async () => {
     process.stderr.write(`  collector: ${queue.sent} sent, trouble: ${JSON.stringify(lost)}\n`)
   }
   await collector.stop()
+  if (lines) await new Promise<void>((resolve) => lines.end(() => resolve()))
   process.exit()
 })

@@ -22,9 +22,13 @@ export async function startEngine(): Promise<Party & { readonly controlPort: num
   return { ...party, controlPort: said.controlPort! }
 }
 
-/** Starts a proxy written for Node: `collector.ts` or `pipe.ts`. */
-export async function startNodeProxy(file: string, upstreamPort: number): Promise<Party> {
-  return await startNode(file, [String(upstreamPort)])
+/** Starts a proxy written for Node: `collector.ts`, which may write its records, or `pipe.ts`. */
+export async function startNodeProxy(
+  file: string,
+  upstreamPort: number,
+  recordsFile?: string,
+): Promise<Party> {
+  return await startNode(file, [String(upstreamPort), ...(recordsFile ? [recordsFile] : [])])
 }
 
 async function startNode(file: string, argv: readonly string[]) {

@@ -1,0 +1,156 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TokenEvents } from '../../schemas/records.ts'
+import type { EngineModel } from '../../services/engine/models.ts'
+import type { TruthRecord } from '../../services/engine/truth.ts'
+import type { Bench, Target } from './figure.ts'
+import { startNodeProxy } from './tap/parties.ts'
+
+const STREAMS = 200
+const CHUNKS = 100_000
+const ALL: Target = { of: 'value', is: 'at least', bound: 100 }
+const STAMP_ERROR: Target = { of: 'value', is: 'at most', bound: 1 }
+const ROOT = new URL('../../', import.meta.url).pathname
+
+/** 200 streams of it are some 5,000 chunks a second, a third of them with several tokens. */
+const MODEL: EngineModel = {
+  name: 'm',
+  ttftMs: { median: 50, sigma: 0.3 },
+  gapMs: { median: 40, sigma: 0.3 },
+  outputTokens: { median: 150, sigma: 0.3, max: 400 },
+  multiTokenShare: 0.3,
+  slots: STREAMS,
+  waitingMax: STREAMS,
+  slowdownAtFull: 0,
+  kvCacheTokens: 1_000_000,
+  faults: { http429: 0, http500: 0, inBandError: 0, truncated: 0 },
+}
+
+/** The collector's records beside the engine's own account of the same requests. */
+export const truth: Bench = {
+  async *run({ runs, share, log }) {
+    const right: number[] = []
+    const p99: number[] = []
+    let chunks = 0
+    for (let run = 0; run < runs; run++) {
+      const found = await compare(Math.ceil(CHUNKS * share))
+      chunks = found.chunks
+      log(`${chunks} chunks: ${found.errors} wrong`)
+      right.push(100 * (1 - found.errors / chunks))
+      p99.push(found.errorsUs[Math.floor(found.errorsUs.length * 0.99)]! / 1000)
+    }
+    const of = `${STREAMS} streams, ${chunks} chunks`
+    yield { what: `chunks with their tokens, ${of}`, unit: '%', values: right, target: ALL }
+    yield { what: `stamp error p99, ${of}`, unit: 'ms', values: p99, target: STAMP_ERROR }
+  },
+}
+
+/** What a comparison adds up. */
+interface Found {
+  chunks: number
+  /** Chunks and ends that are not as they were sent. */
+  errors: number
+  /** Of each chunk's time since the first one; in the end ascending. */
+  readonly errorsUs: number[]
+}
+
+/** Measures 200 streams until so many chunks have come, and compares each with what was sent. */
+export async function compare(chunksMin: number): Promise<Found> {
+  const folder = mkdtempSync(join(tmpdir(), 'lens-truth-'))
+  const [models, truths, records] = ['models', 'truth', 'records'].map((name) => join(folder, name))
+  writeFileSync(models!, JSON.stringify([MODEL]))
+  const engine = await startEngine(['--models', models!, '--truth', truths!])
+  const proxy = await startNodeProxy('collector.ts', engine.port, records)
+  try {
+    await load(proxy.port, chunksMin)
+  } finally {
+    await proxy.stop()
+    await engine.stop()
+  }
+  const measured = Map.groupBy(linesOf<TokenEvents>(records!), ({ request_id }) => request_id)
+  const found: Found = { chunks: 0, errors: 0, errorsUs: [] }
+  for (const sent of linesOf<TruthRecord>(truths!)) {
+    check(sent, measured.get(sent.request_id) ?? [], found)
+  }
+  found.errorsUs.sort((a, b) => a - b)
+  rmSync(folder, { recursive: true })
+  return found
+}
+
+/** Compares one request with what was sent. */
+function check(sent: TruthRecord, records: readonly TokenEvents[], found: Found): void {
+  const gaps = records.flatMap(({ gaps_us }) => gaps_us)
+  const tokens = records.flatMap((record) => record.tokens)
+  const { end } = records.at(-1) ?? {}
+  found.chunks += sent.chunks.length
+  if (end?.status !== sent.status || end.output_tokens !== sent.output_tokens) found.errors++
+  if (gaps.length !== sent.chunks.length) found.errors += Math.abs(gaps.length - sent.chunks.length)
+  let atUs = 0
+  for (const [i, chunk] of sent.chunks.entries()) {
+    if (tokens[i] !== chunk.tokens) found.errors++
+    if (i === 0) continue
+    atUs += gaps[i] ?? 0
+    found.errorsUs.push(Math.abs(atUs - (chunk.at_us - sent.chunks[0]!.at_us)))
+  }
+}
+
+function linesOf<T>(file: string): readonly T[] {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  return lines.filter((line) => line !== '').map((line) => JSON.parse(line))
+}
+
+async function startEngine(argv: readonly string[]) {
+  const child = spawn(process.execPath, ['services/engine/main.ts', '--port', '0', ...argv], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
+  const [said] = await once(child.stdout, 'data')
+  return {
+    port: Number(/:(\d+)\n/.exec(String(said))![1]),
+    async stop() {
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      await ended
+      process.off('exit', kill)
+    },
+  }
+}
+
+/** Keeps the streams going until so many chunks must have come. */
+async function load(port: number, chunksMin: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true })
+  let frames = 0
+  async function stream(): Promise<void> {
+    while (frames < chunksMin) {
+      const seen = await one(port, agent)
+      frames += seen
+    }
+  }
+  await Promise.all(Array.from({ length: STREAMS }, stream))
+  agent.destroy()
+}
+
+const LF = 10
+
+/** One request; how many chunks it got. */
+async function one(port: number, agent: Agent): Promise<number> {
+  const body = JSON.stringify({
+    model: MODEL.name,
+    stream: true,
+    stream_options: { include_usage: true, continuous_usage_stats: true },
+    messages: [{ role: 'user', content: 'hi' }],
+  })
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  const options = { port, agent, method: 'POST', path: '/v1/chat/completions', headers }
+  const [response] = await once(request(options).end(body), 'response')
+  let lineEnds = 0
+  for await (const bytes of response) for (const byte of bytes) if (byte === LF) lineEnds++
+  // Two an event; the role, the finish reason, the usage and the end mark are no chunks.
+  return lineEnds / 2 - 4
+}
