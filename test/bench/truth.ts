@@ -54,7 +54,7 @@ interface Found {
   chunks: number
   /** Chunks and ends that are not as they were sent. */
   errors: number
-  /** How much later than the fastest of its request each chunk was stamped; in the end ascending. */
+  /** How much later than the fastest of its request each chunk was stamped; ascending. */
   readonly errorsUs: number[]
 }
 
