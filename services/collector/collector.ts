@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../bus/codec.ts'
 import type { Sink } from '../bus/port.ts'
@@ -10,6 +9,7 @@ import { createQueue, type Queue, type QueueStats } from './queue.ts'
 import { createRuns } from './runs.ts'
 import { type Scraper, type ScraperStats, startScraper } from './scraper.ts'
 import { openSpool } from './spool.ts'
+import { ownSource } from './target.ts'
 
 export interface CollectorParts {
   readonly config: CollectorConfig
@@ -64,7 +64,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     timers,
   })
   const endpoint = config.endpoint || endpointOf(new URL(config.upstream))
-  const source = config.source || `${hostname()}-${process.pid}`
+  const source = config.source || ownSource()
   const proxy = await startProxy({
     upstream: config.upstream,
     host: config.host,

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../bus/codec.ts'
 import { createSampleDecoder } from '../bus/sample-decoder.ts'
@@ -16,6 +15,7 @@ import {
   type IngestRecord,
 } from './ingest-reader.ts'
 import { sizeOf } from './lanes.ts'
+import { listen } from './listen.ts'
 import type { Queue } from './queue.ts'
 import { refuse } from './refuse.ts'
 
@@ -76,7 +76,6 @@ interface Refusal {
  * Throws LensError configuration_invalid when it cannot listen.
  */
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
-  const { host, port } = options
   const take = createTaker(options)
   const counts = { accepted: 0, refused: {} as Record<string, number> }
 
@@ -99,12 +98,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
   const limits = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS }
   const server = createServer({ ...limits, connectionsCheckingInterval: 1_000 }, handle)
   server.maxConnections = CONNECTIONS_MAX
-  await once(server.listen(port, host), 'listening').catch((cause: Error) => {
-    const message = `cannot listen on ${host} port ${port}: ${cause.message}`
-    throw new LensError('configuration_invalid', message, { cause })
-  })
+  const url = await listen(server, options.host, options.port)
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`,
+    url,
     stats: () => ({ accepted: counts.accepted, refused: { ...counts.refused } }),
     async stop() {
       const closed = once(server, 'close')

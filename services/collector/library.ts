@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import { TOPICS } from '../../schemas/topics.ts'
 import { openPlatform } from '../bus/platform.ts'
 import { requireTopics } from '../bus/topics.ts'
@@ -7,7 +6,7 @@ import { measuredFetch } from './measured-fetch.ts'
 import { type ObserveOptions, observe } from './observe.ts'
 import { createQueue, type Queue, type QueueStats } from './queue.ts'
 import { openSpool } from './spool.ts'
-import type { Target } from './target.ts'
+import { ownSource, type Target } from './target.ts'
 
 export interface LensOptions {
   /** Kafka bootstrap servers, host:port separated by commas. */
@@ -62,7 +61,7 @@ export async function openLens(options: LensOptions): Promise<Lens> {
     await bus.close()
     throw error
   })
-  const labels = { source: `${hostname()}-${process.pid}`, ...options.labels }
+  const labels = { source: ownSource(), ...options.labels }
   return {
     fetch: measuredFetch({ labels, queue }),
     observe: (items, more) =>

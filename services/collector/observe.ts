@@ -1,9 +1,10 @@
-import type { TokenEvents, TokenSource } from '../../schemas/records.ts'
+import type { TokenSource } from '../../schemas/records.ts'
 import { type Clock, type Moment, momentNow, SYSTEM_CLOCK } from './clock.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import { OPENAI } from './dialect/openai.ts'
 import { createReader, type Facts, type Reader } from './dialect/reader.ts'
 import { httpErrorType, wordOf } from './error-type.ts'
+import { lastRecord } from './last-record.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { NO_PHASES, type Phases, wholePhases } from './phases.ts'
 import { SHARED_RUNS } from './runs.ts'
@@ -93,42 +94,15 @@ async function* watch<T>(
     })(undefined)
     const marksEnd = dialect.marksEnd && !chunkOf
     harmless(() => {
-      publish(endOf(meter, reader, { ending, marksEnd, quality, durationUs, phases }))
+      const facts = reader.facts()
+      const verdict = verdictOn(ending, marksEnd, facts)
+      publish(lastRecord(meter, facts, { verdict, isStream: true, quality, durationUs, phases }))
     })(undefined)
   }
 }
 
-/** How an observed stream ended. */
-interface Observed {
-  /** As the loop over its items did. */
-  readonly ending: Verdict
-  /** Whether an object of the stream should have told its end. */
-  readonly marksEnd: boolean
-  readonly quality: Set<string>
-  readonly durationUs: number
-  readonly phases: Phases
-}
-
-function endOf(meter: Meter, reader: Reader, observed: Observed): TokenEvents {
-  const { model, finishReason, usage, disagrees, severalChoices, ...facts } = reader.facts()
-  const { quality, durationUs, phases } = observed
-  const { status, errorType } = verdictOn(observed, facts)
-  if (status === 'truncated') quality.add('truncated')
-  if (status === 'ok' && usage.outputTokens === null) quality.add('no_usage')
-  if (severalChoices) quality.add('several_choices')
-  if (disagrees) {
-    quality.add('usage_disagrees')
-    meter.distrust()
-  }
-  meter.nameModel(model)
-  const how = { status, errorType, finishReason, usage, quality: [...quality] }
-  return meter.end({ ...how, durationUs, phases })
-}
-
-function verdictOn(
-  { ending, marksEnd }: Observed,
-  { errorType, done }: Pick<Facts, 'errorType' | 'done'>,
-): Verdict {
+/** As the loop over the items ended, unless they say more; `marksEnd` if one should tell the end. */
+function verdictOn(ending: Verdict, marksEnd: boolean, { errorType, done }: Facts): Verdict {
   if (errorType !== '') return { status: 'error', errorType }
   // Many callers stop at the end mark.
   if (done && ending.status === 'cancelled') return { status: 'ok', errorType: '' }

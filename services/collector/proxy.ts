@@ -2,13 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import http, { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
-import { LensError } from '../core/errors.ts'
 import { type Clock, type Moment, momentNow, type Timers } from './clock.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import { dialectOf } from './dialect/table.ts'
 import { forward } from './forward.ts'
 import { attemptOf, requestHeaders } from './headers.ts'
+import { listen } from './listen.ts'
 import type { RequestLabels } from './meter.ts'
 import { isPhaseHeader } from './phases.ts'
 import { refuse } from './refuse.ts'
@@ -58,14 +57,13 @@ const TENANT_LENGTH_MAX = 256
 
 /** Starts the proxy. Throws LensError configuration_invalid when it cannot listen. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
-  const { host } = options
   const calls = createCalls(options)
   const server = createServer(calls.handle)
   server.maxConnections = options.connectionsMax
   server.on('drop', calls.dropped)
-  const port = await listen(server, host, options.port)
+  const url = await listen(server, options.host, options.port)
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    url,
     stats: calls.stats,
     async stop(graceMs) {
       const closed = once(server, 'close')
@@ -183,12 +181,4 @@ function openAgent(url: URL, keepAliveMs: number): http.Agent {
   // itself, which would lose the request that is just being sent on it.
   const options = { keepAlive: true, timeout: keepAliveMs, scheduling: 'lifo' } as const
   return url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
-}
-
-async function listen(server: http.Server, host: string, port: number): Promise<number> {
-  await once(server.listen(port, host), 'listening').catch((cause: Error) => {
-    const message = `cannot listen on ${host} port ${port}: ${cause.message}`
-    throw new LensError('configuration_invalid', message, { cause })
-  })
-  return (server.address() as AddressInfo).port
 }

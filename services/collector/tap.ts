@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { type Answer, type AnswerHead, createAnswer, formOf, isCompressed } from './answer.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import type { AskedFor } from './dialect/reader.ts'
+import { lastRecord } from './last-record.ts'
 import { createMeter, type RequestLabels } from './meter.ts'
 import { NO_PHASES, phasesWith } from './phases.ts'
 import type { Publish, Runs } from './runs.ts'
@@ -74,20 +75,13 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
   }
 
   function publishEnd(close: Close, elapsedUs: number, cause: string): void {
-    const { model, usage, finishReason, errorType, done, ...odd } = answer.facts()
+    const facts = answer.facts()
+    const { errorType, done } = facts
     const isPage = isOpaque && wantsStream
     const verdict = verdictOf({ close, cause, httpStatus, isStream, done, errorType, isPage })
-    if (verdict.status === 'truncated') quality.add('truncated')
-    if (odd.disagrees) {
-      quality.add('usage_disagrees')
-      meter.distrust()
-    }
-    if (odd.severalChoices) quality.add('several_choices')
-    if (verdict.status === 'ok' && isStream && usage.outputTokens === null) quality.add('no_usage')
     if (verdict.status === 'ok' && wantsStream && !isStream) quality.add('not_streamed')
-    meter.nameModel(model || context.model)
-    const said = { finishReason, usage, quality: [...quality], attempts: attempt, phases }
-    publish(meter.end({ ...verdict, ...said, durationUs: elapsedUs }))
+    const said = { verdict, isStream, quality, phases, model: context.model }
+    publish(lastRecord(meter, facts, { ...said, attempts: attempt, durationUs: elapsedUs }))
   }
 
   runs.add(meter, publish)

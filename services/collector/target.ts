@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import type { TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import type { Clock } from './clock.ts'
@@ -15,6 +16,11 @@ export interface Target {
   readonly onRecord?: (record: TokenEvents) => void
   readonly clock?: Clock
   readonly runs?: Runs
+}
+
+/** Label source of this process, unless it is told another. */
+export function ownSource(): string {
+  return `${hostname()}-${process.pid}`
 }
 
 /** All labels, those that were not given being empty. */

@@ -1,0 +1,17 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { LensError } from '../core/errors.ts'
+
+/**
+ * Lets a server listen, on any free port if it is 0; its URL. Throws LensError
+ * configuration_invalid when it cannot.
+ */
+export async function listen(server: Server, host: string, port: number): Promise<string> {
+  await once(server.listen(port, host), 'listening').catch((cause: Error) => {
+    const message = `cannot listen on ${host} port ${port}: ${cause.message}`
+    throw new LensError('configuration_invalid', message, { cause })
+  })
+  const name = host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${(server.address() as AddressInfo).port}`
+}
