@@ -11,6 +11,7 @@ import { responseHeaders } from './headers.ts'
 import { refuse } from './refuse.ts'
 import type { Tap } from './tap.ts'
 import type { Close } from './verdict.ts'
+import { writeBody } from './write-body.ts'
 
 /** The one server that requests go to. */
 export interface Upstream {
@@ -152,11 +153,12 @@ function passBody(
   incoming.on('data', (bytes: Buffer) => {
     // First of all the time; then the client gets its bytes; then they are looked at.
     const readUs = elapsedUs()
-    if (!response.write(bytes) && !response.destroyed) {
+    const full = writeBody(response, bytes)
+    if (full !== null) {
       // From here on the reads come when the client allows it, not when the engine sends.
       tap?.flag('slow_client')
       incoming.pause()
-      response.once('drain', () => incoming.resume())
+      full.once('drain', () => incoming.resume())
     }
     tap?.read(bytes, readUs)
   })

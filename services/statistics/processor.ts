@@ -90,7 +90,7 @@ export function createStatistics(
   const merger = createMerger(counted, (offset) => offset < live)
   const watermarks = createWatermarks(policy.sourceTopics)
   const hold = createHold(policy.holdMs)
-  const pace = createLivePace(policy, parts.liveBudget)
+  const pace = createLivePace({ ...policy, partition }, parts.liveBudget)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
@@ -101,6 +101,7 @@ export function createStatistics(
 
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
+    if (range.records.length > 0) pace.heard(`${range.topic}-${range.partition}`)
     const report = reportOf(range.topic, range.partition, range.closing)
     reportWatermark(watermarks, report)
     if (!isReplaying) reportLateness(lateness, report, watermarks)

@@ -16,18 +16,18 @@ const POLICY = {
 }
 
 /** Statistics of one partition, whose `count` series change with every range that it merges. */
-function withSeries(count: number, liveBudget = createLiveBudget()) {
+function withSeries(count: number, liveBudget = createLiveBudget(), partition = 0) {
   const processor = createStatistics(
     {
-      ...{ topic: WINDOW_SLICES, partition: 0, committed: null, firstOffset: 0, changelog: [] },
+      ...{ topic: WINDOW_SLICES, partition, committed: null, firstOffset: 0, changelog: [] },
       partitions: { [AGGREGATES]: 1, [AGGREGATES_LIVE]: 1, [WINDOW_SLICES]: 1 },
     },
     POLICY,
     { count: () => {}, level: () => {}, mergeSlices, liveBudget },
   )
   let offset = 0
-  function change(): void {
-    const range = { source_topic: SOURCE_TOPIC, source_partition: 0, from: offset, to: offset + 1 }
+  function change(source_partition = 0): void {
+    const range = { source_topic: SOURCE_TOPIC, source_partition, from: offset, to: offset + 1 }
     const slices = [sliceRecord(NOON_MS, { ...createAggregate(), requests: 1 })]
     const values: WindowSlice[] = Array.from({ length: count }, (_, i) => {
       return { ...range, series: { model: `m${i}` }, slices, closing: null }
@@ -35,7 +35,7 @@ function withSeries(count: number, liveBudget = createLiveBudget()) {
     const closing = {
       ...{ series_count: count, records: 1, dead_letters: 0, on_behalf: false },
       ...{ watermark: NOON_MS, event_watermark: NOON_MS, complete_ms: NOON_MS },
-      source_partitions: 1,
+      source_partitions: 2,
     }
     values.push({ ...range, series: null, slices: [], closing })
     const records = values.map((value, i) => {
@@ -86,26 +86,68 @@ describe('statistics/live', () => {
     ])
   })
 
+  it('shows at once what the last partition brings, but not more often for it', () => {
+    const statistics = withSeries(1)
+    const minutes = (ms: number) => tick(statistics, ms).bySize[60] ?? 0
+    statistics.change(0)
+    statistics.change(1)
+    expect(minutes(0)).equal(1)
+    statistics.change(0)
+    expect(minutes(700), 'one is missing').equal(0)
+    statistics.change(1)
+    expect(minutes(710)).equal(1)
+    for (const source of [0, 1]) statistics.change(source)
+    expect(minutes(1_490), 'early again').equal(0)
+    expect(minutes(1_500)).equal(1)
+    statistics.change(0)
+    expect(minutes(3_490), 'the other one is waited for').equal(0)
+    expect(minutes(3_500), 'half a second').equal(1)
+    statistics.change(0)
+    expect(minutes(4_000), 'then no more').equal(1)
+  })
+
+  it('takes turns with the long windows', () => {
+    const shown = [0, 1, 2].map((partition) => {
+      const statistics = withSeries(1, createLiveBudget(), partition)
+      const seconds: number[] = []
+      for (let second = 0; second <= 10; second++) {
+        statistics.change()
+        if (tick(statistics, second * 1000).bySize[300]) seconds.push(second)
+      }
+      return seconds
+    })
+    expect(shown).deep.equal([
+      [0, 5, 10],
+      [0, 4, 9],
+      [0, 3, 8],
+    ])
+  })
+
   it('shows many series less often, four thousand results a second', () => {
-    const statistics = withSeries(2_000)
-    statistics.change()
-    expect(tick(statistics, 0).bySize).deep.equal({ 60: 2_000, 300: 2_000, 900: 2_000 })
-    statistics.change()
-    expect(tick(statistics, 1_000).bySize).deep.equal({ 60: 2_000 })
-    statistics.change()
-    expect(tick(statistics, 2_499).bySize).deep.equal(NONE)
-    expect(tick(statistics, 2_500).bySize).deep.equal({ 60: 2_000 })
+    const [shown] = shownIn([withSeries(5_000)])
+    // In ten seconds, and a second's worth ahead.
+    expect(shown).within(36_000, 49_000)
   })
 
   it('shares that among the partitions of a process, and wakes for the rest as before', () => {
     const budget = createLiveBudget()
-    const [one, other] = [withSeries(2_000, budget), withSeries(2_000, budget)]
-    for (const each of [one, other]) each.change()
-    tick(one, 0)
-    expect(tick(other, 0).wakesAfterMs, 'a commit may be due').equal(1_000)
-    for (const each of [one, other]) each.change()
-    expect(tick(one, 1_000).bySize).deep.equal({ 60: 2_000 })
-    expect(tick(other, 2_499).bySize).deep.equal(NONE)
-    expect(tick(other, 2_500).bySize).deep.equal({ 60: 2_000 })
+    const both = [0, 1].map((partition) => withSeries(2_500, budget, partition))
+    const [one, other] = shownIn(both) as [number, number]
+    // Unbounded it would be 72,000; the first results of all sizes come at once, from both.
+    expect(one + other).within(36_000, 55_000)
+    expect(Math.abs(one - other), 'nobody is left out').at.most(7_500)
+    expect(tick(both[0]!, 10_000).wakesAfterMs, 'a commit may be due').at.most(1_000)
   })
 })
+
+/** Live results of each in ten seconds in which all of its series change all the time. */
+function shownIn(all: readonly ReturnType<typeof withSeries>[]): readonly number[] {
+  const shown = all.map(() => 0)
+  for (let ms = 0; ms < 10_000; ms += 100) {
+    for (const [i, each] of all.entries()) {
+      if (ms % 500 === 0) each.change()
+      for (const results of Object.values(tick(each, ms).bySize)) shown[i]! += results
+    }
+  }
+  return shown
+}
