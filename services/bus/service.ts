@@ -25,7 +25,7 @@ export interface Running {
   stop(): Promise<void>
 }
 
-const TICK_MS = 100
+const TICK_MS = 50
 
 /** Runs a stage and lets time pass for it. */
 export async function startStage<Effect>(
