@@ -6,12 +6,17 @@ export interface Telemetry {
 const OFF: Telemetry = { shutdown: async () => {} }
 
 /**
- * Reports the process's own health over OTLP when one of the standard variables names an endpoint.
- * No spans, no logs: a span per record made others slow (research/kafka-clients.md §4).
+ * Reports the process's own health as the standard variables say: over OTLP when one names an
+ * endpoint, as a page for Prometheus when OTEL_METRICS_EXPORTER names that. No spans, no logs: a
+ * span per record made others slow (research/kafka-clients.md §4).
  */
 export async function startTelemetry(service: string): Promise<Telemetry> {
   const { env } = process
-  if (!env.OTEL_EXPORTER_OTLP_ENDPOINT && !env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT) return OFF
+  const isAsked =
+    env.OTEL_EXPORTER_OTLP_ENDPOINT ||
+    env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT ||
+    /\bprometheus\b/.test(env.OTEL_METRICS_EXPORTER ?? '')
+  if (!isAsked) return OFF
   env.OTEL_METRICS_EXPORTER ??= 'otlp'
   env.OTEL_TRACES_EXPORTER ??= 'none'
   env.OTEL_LOGS_EXPORTER ??= 'none'

@@ -6,6 +6,7 @@ import type { CollectorConfig } from './config.ts'
 import { type Ingest, type IngestStats, startIngest } from './ingest.ts'
 import { type ProxyStats, startProxy } from './proxy.ts'
 import { createQueue, type Queue, type QueueStats } from './queue.ts'
+import { endpointOf } from './routes.ts'
 import { createRuns } from './runs.ts'
 import { type Scraper, type ScraperStats, startScraper } from './scraper.ts'
 import { openSpool } from './spool.ts'
@@ -63,21 +64,18 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     clock,
     timers,
   })
+  const { provider, region, model } = config
   const endpoint = config.endpoint || endpointOf(new URL(config.upstream))
-  const source = config.source || ownSource()
+  const main = { prefix: '', upstream: config.upstream, endpoint }
   const proxy = await startProxy({
-    upstream: config.upstream,
+    routes: [main, ...config.route],
     host: config.host,
     port: config.port,
-    labels: {
-      source,
-      provider: config.provider,
-      endpoint,
-      region: config.region,
-      model: config.model,
-    },
+    labels: { source: config.source || ownSource(), provider, region, model },
     tenantHeader: config.tenantHeader,
     guardHeaders: config.guardHeaders,
+    headTimeoutMs: config.headTimeout,
+    clientKeepAliveMs: config.clientKeepAlive,
     connectTimeoutMs: config.connectTimeout,
     idleTimeoutMs: config.upstreamTimeout,
     keepAliveMs: config.upstreamKeepAlive,
@@ -150,9 +148,4 @@ function startScrapers(
       ...surroundings,
     }),
   )
-}
-
-/** host:port, with the port also where the URL leaves it out. */
-function endpointOf(url: URL): string {
-  return `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`
 }

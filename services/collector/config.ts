@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { commonOptions, duration, isPlainHttpUrl, PLAIN_HTTP_URL, toggle } from '../bus/config.ts'
+import type { RouteRule } from './routes.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -13,7 +14,31 @@ const urlList = z
   .transform((text) => text.split(',').map((part) => part.trim()))
   .transform((parts) => parts.filter((part) => part !== ''))
   .pipe(z.array(httpUrl).max(16))
+/** `/prefix=URL`, separated by commas. */
+const routeList = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()))
+  .transform((parts) => parts.filter((part) => part !== '').map(routeRule))
+  .pipe(
+    z
+      .array(
+        z.object({
+          prefix: z.string().regex(/^(\/[\w.~-]+)+$/, 'must be a path such as /anthropic'),
+          upstream: httpUrl,
+          endpoint: z.string(),
+        }),
+      )
+      .max(16)
+      .refine((rules) => new Set(rules.map(({ prefix }) => prefix)).size === rules.length, {
+        message: 'names a path twice',
+      }),
+  )
 const count = z.coerce.number().int().min(1)
+
+function routeRule(text: string): RouteRule {
+  const [prefix = '', ...url] = text.split('=')
+  return { prefix, upstream: url.join('='), endpoint: '' }
+}
 
 /** `name` is the environment variable without its LENS_COLLECTOR_. */
 function named(name: string): { env: string } {
@@ -27,6 +52,10 @@ export const collectorConfig = z.strictObject({
     .default('http://127.0.0.1:8000')
     .meta(named('UPSTREAM'))
     .describe('The inference server that requests are passed on to, http or https'),
+  route: routeList
+    .prefault('')
+    .meta(named('ROUTE'))
+    .describe('/path=URL, separated by commas: calls below the path go to that URL in its place'),
   host: z.string().default('127.0.0.1').meta(named('HOST')).describe('Address to listen on'),
   port: z.coerce
     .number()
@@ -60,7 +89,7 @@ export const collectorConfig = z.strictObject({
     .max(256)
     .default('')
     .meta(named('ENDPOINT'))
-    .describe('Label endpoint; empty = host:port of the upstream'),
+    .describe('Label endpoint of --upstream; empty = host:port, as of every --route'),
   provider: z
     .string()
     .max(256)
@@ -83,6 +112,14 @@ export const collectorConfig = z.strictObject({
     .describe(
       'Believe lens-guard-* and lens-speculative-* headers and trailers, and take them out',
     ),
+  headTimeout: duration
+    .prefault('10s')
+    .meta(named('HEAD_TIMEOUT'))
+    .describe('Within which a client must have sent the head of its request'),
+  clientKeepAlive: duration
+    .prefault('65s')
+    .meta(named('CLIENT_KEEP_ALIVE'))
+    .describe('How long an idle connection of a client is kept; more than the client does'),
   connectTimeout: duration
     .prefault('10s')
     .meta(named('CONNECT_TIMEOUT'))
@@ -169,6 +206,7 @@ after a restart. When the spool is full, the newest are dropped and counted.
 examples:
   npm run lens -- run collector --upstream http://127.0.0.1:8000 --provider vllm
   npm run lens -- run collector --upstream https://api.openai.com --provider openai
+  npm run lens -- run collector --route /anthropic=https://api.anthropic.com
   npm run lens -- run collector --spool /var/lib/lens-spool
   npm run lens -- run collector --ingest-port 8089
   npm run lens -- run collector --scrape-url http://127.0.0.1:8000/metrics`

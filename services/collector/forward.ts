@@ -9,21 +9,15 @@ import type { Clock, Moment, Timers } from './clock.ts'
 import { connectionErrorType } from './error-type.ts'
 import { responseHeaders } from './headers.ts'
 import { refuse } from './refuse.ts'
+import type { Route } from './routes.ts'
 import type { Tap } from './tap.ts'
 import type { Close } from './verdict.ts'
 import { writeBody } from './write-body.ts'
 
-/** The one server that requests go to. */
-export interface Upstream {
-  readonly url: URL
-  readonly agent: http.Agent
+export interface ForwardContext {
   readonly connectTimeoutMs: number
   /** The longest silence: before the answer, and between two reads of it. */
   readonly idleTimeoutMs: number
-}
-
-export interface ForwardContext {
-  readonly upstream: Upstream
   /** Headers and trailers for us alone, by their names in lower case. */
   readonly isOurs: (name: string) => boolean
   readonly clock: Clock
@@ -34,6 +28,7 @@ export interface ForwardContext {
 export interface Passage {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  readonly route: Route
   /** The headers to send, as name, value, name, value. */
   readonly headers: readonly string[]
   readonly sent: Moment
@@ -43,10 +38,10 @@ export interface Passage {
 
 /** Passes one call on and its answer back, byte for byte. Returns a function that breaks it off. */
 export function forward(context: ForwardContext, passage: Passage): (cause: string) => void {
-  const { clock, timers, upstream, isOurs } = context
+  const { clock, timers, isOurs } = context
   const { request, response, tap, sent } = passage
   const elapsedUs = () => clock.monotonicUs() - sent.monotonicUs
-  const call = openCall(upstream, passage)
+  const call = openCall(context, passage)
   let answer: IncomingMessage | null = null
   let cause = ''
   let over = false
@@ -79,7 +74,16 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
       if (response.socket) response.socket.destroySoon()
       else response.destroy()
     })
-    passHead(incoming, response, tap, isOurs)
+    try {
+      passHead(incoming, response, tap, isOurs)
+    } catch {
+      // A head that Node reads but would not write.
+      cause = 'bad_answer'
+      finish('failed')
+      refuse(response, 502, cause, 'The head of the upstream’s answer cannot be passed on.')
+      call.destroy()
+      return
+    }
     tell(tap, incoming.headers, isOurs)
   })
   call.on('timeout', () => {
@@ -99,19 +103,20 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
     finish('cancelled')
     call.destroy()
   })
-  limitConnect(call, timers, upstream.connectTimeoutMs)
+  limitConnect(call, timers, context.connectTimeoutMs)
   request.pipe(call)
   // An upstream that is gone reads no body, but the client must be able to send it to the end.
   call.on('close', () => request.resume())
   return breakOff
 }
 
-function openCall({ url, agent, idleTimeoutMs }: Upstream, passage: Passage): ClientRequest {
-  const { request, headers } = passage
+function openCall({ idleTimeoutMs }: ForwardContext, passage: Passage): ClientRequest {
+  const { request, route, headers } = passage
+  const { url, agent } = route
   return (url.protocol === 'https:' ? https : http).request({
     hostname: url.hostname.replaceAll(/[[\]]/g, ''),
     port: url.port,
-    path: `${url.pathname.replace(/\/$/, '')}${request.url}`,
+    path: route.path(request.url!),
     method: request.method,
     headers,
     agent,

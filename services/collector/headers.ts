@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
+const TRANSFER_CODING = 'transfer-encoding'
+
 /** Fields that concern one connection only (RFC 9110 §7.6.1), and the framing, which Node makes. */
 const HOP_BY_HOP = new Set([
   'connection',
@@ -8,7 +10,7 @@ const HOP_BY_HOP = new Set([
   'proxy-connection',
   'te',
   'trailer',
-  'transfer-encoding',
+  TRANSFER_CODING,
   'upgrade',
 ])
 
@@ -44,7 +46,7 @@ export function requestHeaders(
   const kept = endToEnd(raw, (name) => dropped.has(name) || isOurs(name))
   const headers = ['Host', host, ...kept]
   if (measured) headers.push('Accept-Encoding', 'identity', REQUEST_ID_HEADER, requestId)
-  if (hasName(raw, 'transfer-encoding')) headers.push('Transfer-Encoding', 'chunked')
+  if (hasName(raw, TRANSFER_CODING)) headers.push('Transfer-Encoding', 'chunked')
   else if (!hasName(raw, 'content-length') && !BODILESS.has(method)) {
     // Neither header means no body (RFC 9112 §6.3), but Node would make it a chunked one.
     headers.push('Content-Length', '0')
@@ -99,6 +101,15 @@ function namedByConnection(raw: readonly string[]): ReadonlySet<string> {
     }
   }
   return named
+}
+
+/**
+ * Whether a body is as long as its headers say in one way only. Node refuses what contradicts
+ * itself; a coding besides chunked it lets pass, and the upstream would not hear of it.
+ */
+export function isPlainlyFramed(raw: readonly string[]): boolean {
+  const codings = raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === TRANSFER_CODING)
+  return codings.every((coding) => coding.toLowerCase() === 'chunked') && codings.length <= 1
 }
 
 function hasName(raw: readonly string[], name: string): boolean {

@@ -146,6 +146,10 @@ function createTaker(options: IngestOptions): (request: IncomingMessage) => Prom
     }
     const { topic } = path
     if (request.method !== 'POST') return { status: 405, code: 'bad_method', message: 'Use POST.' }
+    const { 'content-encoding': coding = 'identity' } = request.headers
+    if (coding.toLowerCase() !== 'identity') {
+      return { status: 415, code: 'bad_encoding', message: 'Send the body uncompressed.' }
+    }
     const body = await bodyOf(request)
     if ('status' in body) return body
     const type = (request.headers['content-type'] ?? '').split(';', 1)[0]!.trim().toLowerCase()

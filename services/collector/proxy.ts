@@ -1,30 +1,35 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import http, { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import https from 'node:https'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Clock, type Moment, momentNow, type Timers } from './clock.ts'
 import type { Dialect } from './dialect/dialect.ts'
 import { dialectOf } from './dialect/table.ts'
 import { forward } from './forward.ts'
-import { attemptOf, requestHeaders } from './headers.ts'
+import { attemptOf, isPlainlyFramed, requestHeaders } from './headers.ts'
 import { listen } from './listen.ts'
 import type { RequestLabels } from './meter.ts'
 import { isPhaseHeader } from './phases.ts'
 import { refuse } from './refuse.ts'
 import { watchRequest } from './request-body.ts'
+import { createRoutes, type Route, type RouteRule } from './routes.ts'
 import type { Publish, Runs } from './runs.ts'
 import { createTap, type Tap, type TapContext } from './tap.ts'
 
 export interface ProxyOptions {
-  readonly upstream: string
+  /** One of them for every path that no other one has. */
+  readonly routes: readonly RouteRule[]
   readonly host: string
   /** 0 = any free one. */
   readonly port: number
-  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'endpoint' | 'region' | 'model'>
+  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'region' | 'model'>
   /** Lower case. */
   readonly tenantHeader: string
   /** Whether headers and trailers of guards and draft models are believed, and taken out. */
   readonly guardHeaders: boolean
+  /** Within which the head of a request must have come. */
+  readonly headTimeoutMs: number
+  /** How long an idle connection of a client is kept. */
+  readonly clientKeepAliveMs: number
   readonly connectTimeoutMs: number
   readonly idleTimeoutMs: number
   /** How long an idle connection to the upstream is kept. */
@@ -55,10 +60,15 @@ export interface RunningProxy {
 
 const TENANT_LENGTH_MAX = 256
 
+/** How often connections are looked at that are slow to say what they want. */
+const LOOK_MS = 1_000
+
 /** Starts the proxy. Throws LensError configuration_invalid when it cannot listen. */
 export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   const calls = createCalls(options)
-  const server = createServer(calls.handle)
+  const { headTimeoutMs, clientKeepAliveMs } = options
+  const limits = { headersTimeout: headTimeoutMs, keepAliveTimeout: clientKeepAliveMs }
+  const server = createServer({ ...limits, connectionsCheckingInterval: LOOK_MS }, calls.handle)
   server.maxConnections = options.connectionsMax
   server.on('drop', calls.dropped)
   const url = await listen(server, options.host, options.port)
@@ -75,14 +85,12 @@ export async function startProxy(options: ProxyOptions): Promise<RunningProxy> {
   }
 }
 
-/** The calls that are under way, and the one upstream that they go to. */
+/** The calls that are under way, and the upstreams that they go to. */
 function createCalls(options: ProxyOptions) {
   const { clock, timers, tenantHeader, guardHeaders, connectTimeoutMs, idleTimeoutMs } = options
   const isOurs = guardHeaders ? isPhaseHeader : () => false
-  const url = new URL(options.upstream)
-  const agent = openAgent(url, options.keepAliveMs)
-  const upstream = { url, agent, connectTimeoutMs, idleTimeoutMs }
-  const context = { upstream, isOurs, clock, timers }
+  const routes = createRoutes(options.routes, options.keepAliveMs)
+  const context = { connectTimeoutMs, idleTimeoutMs, isOurs, clock, timers }
   const tapContext = createTapContext(options)
   const open = new Map<ServerResponse, (cause: string) => void>()
   const counts = { requests: 0, measured: 0 }
@@ -103,19 +111,24 @@ function createCalls(options: ProxyOptions) {
       refuse(response, 503, 'too_many_calls', 'The collector has too many open calls.')
       return
     }
-    // A request line may name another server; only the configured one is served.
+    // A request line may name another server; only the configured ones are served.
     if (!request.url?.startsWith('/')) {
       refuse(response, 400, 'bad_target', 'The request target must be a path.')
       return
     }
-    const dialect = dialectOf(request.method ?? '', request.url)
+    if (!isPlainlyFramed(request.rawHeaders)) {
+      refuse(response, 501, 'bad_framing', 'The only transfer coding that is known is chunked.')
+      return
+    }
+    const route = routes.of(request.url)
+    const dialect = dialectOf(request.method ?? '', route.path(request.url))
     const measured = dialect !== null
     const requestId = measured ? randomUUID() : ''
-    const tap = measured ? openTap(request, dialect, requestId, sent) : null
-    const rewrite = { host: url.host, requestId, tenantHeader, measured, isOurs }
+    const tap = measured ? openTap(request, route, dialect, requestId, sent) : null
+    const rewrite = { host: route.url.host, requestId, tenantHeader, measured, isOurs }
     try {
       const headers = requestHeaders(request.rawHeaders, request.method ?? 'GET', rewrite)
-      open.set(response, forward(context, { request, response, headers, sent, tap }))
+      open.set(response, forward(context, { request, response, route, headers, sent, tap }))
     } catch {
       tap?.end('failed', clock.monotonicUs() - sent.monotonicUs, 'not_forwardable')
       refuse(response, 502, 'not_forwardable', 'The request cannot be passed on.')
@@ -129,13 +142,15 @@ function createCalls(options: ProxyOptions) {
 
   function openTap(
     request: IncomingMessage,
+    { endpoint }: Route,
     dialect: Dialect,
     request_id: string,
     sent: Moment,
   ): Tap {
     counts.measured += 1
     const tenant = String(request.headers[tenantHeader] ?? '').slice(0, TENANT_LENGTH_MAX)
-    const labels = { ...options.labels, request_id, tenant, model: '', attributes: {} }
+    const own = { request_id, endpoint, tenant, model: '', attributes: {} }
+    const labels = { ...options.labels, ...own }
     const attempt = attemptOf(request.headers)
     const tap = createTap(tapContext, { dialect, labels, startedAtUs: sent.wallUs, attempt })
     if (guardHeaders) tap.told(request.headers)
@@ -154,7 +169,7 @@ function createCalls(options: ProxyOptions) {
       if (open.size === 0) whenIdle()
     })
     for (const breakOff of open.values()) breakOff('shutdown')
-    agent.destroy()
+    routes.close()
   }
 
   const { faults } = tapContext
@@ -174,11 +189,4 @@ function createTapContext({ labels, runs, publish }: ProxyOptions): TapContext &
     faults[reason] = (faults[reason] ?? 0) + 1
   }
   return { model: labels.model, runs, publish, count, faults }
-}
-
-function openAgent(url: URL, keepAliveMs: number): http.Agent {
-  // The newest idle connection is used first, and an old one closed before the upstream does so
-  // itself, which would lose the request that is just being sent on it.
-  const options = { keepAlive: true, timeout: keepAliveMs, scheduling: 'lifo' } as const
-  return url.protocol === 'https:' ? new https.Agent(options) : new http.Agent(options)
 }

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 
 /** Answers in the place of the upstream, in the form that clients of the API know. */
 export function refuse(
@@ -9,7 +9,8 @@ export function refuse(
 ): void {
   if (response.headersSent || response.destroyed) return
   const body = JSON.stringify({ error: { message, type: 'llm_latency_lens', param: null, code } })
-  response.writeHead(status, {
+  // Named, because a head that could not be written has left its own name behind.
+  response.writeHead(status, STATUS_CODES[status], {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
   })

@@ -26,24 +26,9 @@ export async function startBench(
 ): Promise<Bench> {
   const upstream = await startUpstream(answer)
   const records: TokenEvents[] = []
-  const proxy = await startProxy({
-    upstream: upstream.url,
-    host: '127.0.0.1',
-    port: 0,
-    labels: { source: 'test', provider: 'vllm', endpoint: 'pool-a', region: 'eu', model: '' },
-    tenantHeader: 'x-lens-tenant',
-    guardHeaders: false,
-    connectTimeoutMs: 5000,
-    idleTimeoutMs: 5000,
-    keepAliveMs: 4000,
-    connectionsMax: 100,
-    // Longer than any test, so that a request is one record unless its run is full.
-    runs: createRuns(600_000),
-    publish: (record) => records.push(record),
-    clock: SYSTEM_CLOCK,
-    timers: SYSTEM_TIMERS,
-    ...more,
-  })
+  const routes = [{ prefix: '', upstream: upstream.url, endpoint: 'pool-a' }]
+  const publish = (record: TokenEvents) => void records.push(record)
+  const proxy = await startProxy(proxyOptions({ routes, publish, ...more }))
   const isEnd = (record: TokenEvents) => record.end !== null
   return {
     proxy,
@@ -57,6 +42,31 @@ export async function startBench(
       await proxy.stop(0)
       await upstream.close()
     },
+  }
+}
+
+/** Options of a proxy in a test. */
+export function proxyOptions(
+  more: Partial<ProxyOptions> & Pick<ProxyOptions, 'routes'>,
+): ProxyOptions {
+  return {
+    host: '127.0.0.1',
+    port: 0,
+    labels: { source: 'test', provider: 'vllm', region: 'eu', model: '' },
+    tenantHeader: 'x-lens-tenant',
+    guardHeaders: false,
+    headTimeoutMs: 5000,
+    clientKeepAliveMs: 5000,
+    connectTimeoutMs: 5000,
+    idleTimeoutMs: 5000,
+    keepAliveMs: 4000,
+    connectionsMax: 100,
+    // Longer than any test, so that a request is one record unless its run is full.
+    runs: createRuns(600_000),
+    publish: () => {},
+    clock: SYSTEM_CLOCK,
+    timers: SYSTEM_TIMERS,
+    ...more,
   }
 }
 

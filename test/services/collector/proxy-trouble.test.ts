@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { expect } from 'chai'
 import { createRuns } from '../../../services/collector/runs.ts'
 import { chat, DONE, frame, stream, usage } from './frames.ts'
@@ -5,6 +7,10 @@ import { type Bench, call, chatCall, startBench, until } from './proxy-fixture.t
 import { type Answering, closedPort, rawExchange } from './upstream.ts'
 
 const SSE = { 'content-type': 'text/event-stream' }
+
+function toUpstream(upstream: string) {
+  return [{ prefix: '', upstream, endpoint: '' }]
+}
 
 describe('collector/proxy in trouble', () => {
   let bench: Bench
@@ -17,7 +23,7 @@ describe('collector/proxy in trouble', () => {
   afterEach(() => bench.close())
 
   it('answers 502 when the upstream is not there', async () => {
-    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    await start(() => {}, { routes: toUpstream(`http://127.0.0.1:${await closedPort()}`) })
     const reply = await chatCall(bench.proxy.url).reply
     expect(reply.status).to.equal(502)
     expect(JSON.parse(reply.body.toString()).error.code).to.equal('connection_refused')
@@ -30,6 +36,25 @@ describe('collector/proxy in trouble', () => {
     await start((response) => response.socket?.destroy() as undefined)
     expect((await chatCall(bench.proxy.url).reply).status).to.equal(502)
     expect((await bench.ends())[0]!.end).to.include({ error_type: 'connection_reset' })
+  })
+
+  it('answers 502 when the head of an answer is one that nobody may send', async () => {
+    const broken = createTcpServer((socket) => {
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\x00\r\nContent-Length: 0\r\n\r\n'))
+      socket.on('error', () => {})
+    })
+    await once(broken.listen(0, '127.0.0.1'), 'listening')
+    const { port } = broken.address() as AddressInfo
+    await start(() => {}, { routes: toUpstream(`http://127.0.0.1:${port}`) })
+    for (const _ of [1, 2]) {
+      const reply = await chatCall(bench.proxy.url).reply
+      expect(reply.status).equal(502)
+      expect(JSON.parse(String(reply.body)).error.code).equal('bad_answer')
+    }
+    const ends = await bench.ends(2)
+    for (const { end } of ends) expect(end).include({ status: 'error', error_type: 'bad_answer' })
+    expect(bench.proxy.stats().open).equal(0)
+    broken.close()
   })
 
   it('passes the 129th choice on and counts its chunks, whose tokens it does not know', async () => {
@@ -77,8 +102,27 @@ describe('collector/proxy in trouble', () => {
     expect((await first.reply).status).to.equal(200)
   })
 
+  it('serves others while clients are slow to say what they want, and lets those go', async () => {
+    await start((response) => void response.end('there'), { headTimeoutMs: 1_000 })
+    const slow = Array.from({ length: 90 }, () =>
+      rawExchange(bench.proxy.url, 'POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX: '),
+    )
+    const reply = await call(bench.proxy.url, '/v1/models', { method: 'GET' }).reply
+    expect(reply.body.toString()).equal('there')
+    for (const answer of await Promise.all(slow)) expect(answer).match(/^HTTP\/1\.1 408 /)
+    expect(bench.upstream.seen).length(1)
+    expect(bench.proxy.stats()).include({ requests: 1, open: 0 })
+  })
+
+  it('refuses a head that is too long', async () => {
+    await start((response) => void response.end())
+    const head = `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`
+    expect(await rawExchange(bench.proxy.url, head)).match(/^HTTP\/1\.1 431 /)
+    expect(bench.upstream.seen).deep.equal([])
+  })
+
   it('reads a body to its end that has nowhere to go, so that its connection can go on', async () => {
-    await start(() => {}, { upstream: `http://127.0.0.1:${await closedPort()}` })
+    await start(() => {}, { routes: toUpstream(`http://127.0.0.1:${await closedPort()}`) })
     const body = 'x'.repeat(4 << 20)
     const post = `POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`
     const get = 'GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
@@ -178,7 +222,7 @@ describe('collector/proxy in trouble', () => {
   it('keeps the path of the upstream in front', async () => {
     await start((response) => void response.end())
     const { upstream } = bench
-    const second = await startBench(() => {}, { upstream: `${upstream.url}/base/` })
+    const second = await startBench(() => {}, { routes: toUpstream(`${upstream.url}/base/`) })
     await call(second.proxy.url, '/v1/models', { method: 'GET' }).reply
     await second.close()
     expect(upstream.seen[0]!.url).to.equal('/base/v1/models')
