@@ -61,7 +61,7 @@ export function createLane<Effect>(
   let committed = 0
   const age = createAge((lagMs) => health.lag(topic, partition, lagMs))
   let wakeMs = Number.POSITIVE_INFINITY
-  let ticking = false
+  let restsUntilMs = Number.NEGATIVE_INFINITY
   let gone = false
   let triesUntilMs = Number.POSITIVE_INFINITY
   // Work of one partition never overlaps.
@@ -156,16 +156,15 @@ export function createLane<Effect>(
     topic,
     partition,
     batch: (batch, delivery) => inOrder(() => take(batch, delivery)),
-    isDue: (brokerMs) => !ticking && wakeMs <= brokerMs,
+    isDue: (brokerMs) => Math.max(wakeMs, restsUntilMs) <= brokerMs,
     committedOffset: () => committed,
     readOffset: () => position,
     async tick({ brokerMs, ranges }) {
-      ticking = true
-      await inOrder(() => {
-        const caughtUp = position >= (ranges[partition]?.end ?? 0)
-        return work(processor.onTick({ brokerMs, caughtUp }), surroundings())
-      })
-      ticking = false
+      const isCaughtUp = () => position >= (ranges[partition]?.end ?? 0)
+      const onTick = () => processor.onTick({ brokerMs, caughtUp: isCaughtUp() })
+      restsUntilMs = Number.POSITIVE_INFINITY
+      await inOrder(() => work(onTick(), surroundings()))
+      restsUntilMs = isCaughtUp() ? Number.NEGATIVE_INFINITY : brokerMs + ASK_AGAIN_MS
     },
     tellLag: age.tell,
     async drain() {
@@ -200,6 +199,9 @@ async function commitOnce(commit: () => Promise<void>, isOver: boolean): Promise
   await commit()
   failpoint('after-commit')
 }
+
+/** One that is behind has better things to do than to ask how far. */
+const ASK_AGAIN_MS = 200
 
 /** How long an orderly stop tries to get rid of what is left. */
 const DRAIN_MAX_MS = 15_000

@@ -1,3 +1,5 @@
+import { DiagConsoleLogger, DiagLogLevel, diag } from '@opentelemetry/api'
+
 /** A started OpenTelemetry SDK; shutdown sends what is left. */
 export interface Telemetry {
   shutdown(): Promise<void>
@@ -23,6 +25,8 @@ export async function startTelemetry(service: string): Promise<Telemetry> {
   env.OTEL_METRIC_EXPORT_INTERVAL ??= '10000'
   // Loaded only when it is used: it costs a third of a second at the start of every process.
   const { NodeSDK } = await import('@opentelemetry/sdk-node')
+  // A port that is taken, an endpoint that refuses: nobody else says it.
+  diag.setLogger(new DiagConsoleLogger(), DiagLogLevel.ERROR)
   const sdk = new NodeSDK({ serviceName: `lens-${service}`, instrumentations: [] })
   sdk.start()
   return { shutdown: () => sdk.shutdown().catch(() => {}) }

@@ -66,12 +66,12 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
   })
   const { provider, region, model } = config
   const endpoint = config.endpoint || endpointOf(new URL(config.upstream))
-  const main = { prefix: '', upstream: config.upstream, endpoint }
+  const main = { prefix: '', upstream: config.upstream, endpoint, provider }
   const proxy = await startProxy({
     routes: [main, ...config.route],
     host: config.host,
     port: config.port,
-    labels: { source: config.source || ownSource(), provider, region, model },
+    labels: { source: config.source || ownSource(), region, model },
     tenantHeader: config.tenantHeader,
     guardHeaders: config.guardHeaders,
     headTimeoutMs: config.headTimeout,

@@ -26,6 +26,7 @@ const routeList = z
           prefix: z.string().regex(/^(\/[\w.~-]+)+$/, 'must be a path such as /anthropic'),
           upstream: httpUrl,
           endpoint: z.string(),
+          provider: z.string(),
         }),
       )
       .max(16)
@@ -33,11 +34,13 @@ const routeList = z
         message: 'names a path twice',
       }),
   )
+/** In which Node wants a whole request. */
+const REQUEST_MS_MAX = 300_000
 const count = z.coerce.number().int().min(1)
 
 function routeRule(text: string): RouteRule {
   const [prefix = '', ...url] = text.split('=')
-  return { prefix, upstream: url.join('='), endpoint: '' }
+  return { prefix, upstream: url.join('='), endpoint: '', provider: '' }
 }
 
 /** `name` is the environment variable without its LENS_COLLECTOR_. */
@@ -95,7 +98,7 @@ export const collectorConfig = z.strictObject({
     .max(256)
     .default('')
     .meta(named('PROVIDER'))
-    .describe('Label provider, such as vllm, openai, llama.cpp'),
+    .describe('Label provider of --upstream, such as vllm, openai, llama.cpp'),
   model: z
     .string()
     .max(256)
@@ -113,10 +116,12 @@ export const collectorConfig = z.strictObject({
       'Believe lens-guard-* and lens-speculative-* headers and trailers, and take them out',
     ),
   headTimeout: duration
+    .refine((ms) => ms > 0 && ms <= REQUEST_MS_MAX, 'must be more than 0s, and 5m at most')
     .prefault('10s')
     .meta(named('HEAD_TIMEOUT'))
     .describe('Within which a client must have sent the head of its request'),
   clientKeepAlive: duration
+    .refine((ms) => ms > 0, 'must be more than 0s')
     .prefault('65s')
     .meta(named('CLIENT_KEEP_ALIVE'))
     .describe('How long an idle connection of a client is kept; more than the client does'),

@@ -75,7 +75,7 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
       else response.destroy()
     })
     try {
-      passHead(incoming, response, tap, isOurs)
+      passHead(incoming, response, isOurs)
     } catch {
       // A head that Node reads but would not write.
       cause = 'bad_answer'
@@ -84,7 +84,10 @@ export function forward(context: ForwardContext, passage: Passage): (cause: stri
       call.destroy()
       return
     }
-    tell(tap, incoming.headers, isOurs)
+    const { statusCode: status = 502, headers } = incoming
+    const contentType = headers['content-type'] ?? ''
+    tap?.answered({ status, contentType, contentEncoding: headers['content-encoding'] ?? '' })
+    tell(tap, headers, isOurs)
   })
   call.on('timeout', () => {
     // A client that reads nothing makes the upstream silent.
@@ -127,17 +130,14 @@ function openCall({ idleTimeoutMs }: ForwardContext, passage: Passage): ClientRe
 function passHead(
   incoming: IncomingMessage,
   response: ServerResponse,
-  tap: Tap | null,
   isOurs: ForwardContext['isOurs'],
 ): void {
-  const { statusCode: status = 502, statusMessage = '', headers, rawHeaders } = incoming
+  const { statusCode: status = 502, statusMessage = '', rawHeaders } = incoming
   // Date is the upstream's or nobody's.
   response.sendDate = false
   response.writeHead(status, statusMessage, responseHeaders(rawHeaders, isOurs))
   // The client sees the status when the engine sends it, not with the first token.
   response.flushHeaders()
-  const contentType = headers['content-type'] ?? ''
-  tap?.answered({ status, contentType, contentEncoding: headers['content-encoding'] ?? '' })
 }
 
 /** A guard on the way knows what it took at the end of the answer, in a trailer. */

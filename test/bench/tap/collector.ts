@@ -1,8 +1,8 @@
 /**
- * The collector as it is, but its records end in a sink that lets them go, or writes them to the
- * file of the second argument: no part of Kafka.
+ * The collector as it is, but its records end in a sink that lets them go, or keeps them for the
+ * file of the second argument, which is written at the end: no part of Kafka.
  */
-import { createWriteStream } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { createCodec, readSchemas } from '../../../services/bus/codec.ts'
 import type { Sink } from '../../../services/bus/port.ts'
@@ -12,13 +12,10 @@ import { collectorConfig } from '../../../services/collector/config.ts'
 
 const [, , upstreamPort, file] = process.argv
 const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
-const decode = codec.decoder(TOKEN_EVENTS)
-const lines = file ? createWriteStream(file) : null
+const kept: Uint8Array[] = []
 const sink: Sink = {
   async append(_topic, _partition, records) {
-    for (const { value } of lines ? records : []) {
-      lines!.write(`${JSON.stringify(decode(value, 0).value)}\n`)
-    }
+    if (file) for (const { value } of records) kept.push(value)
     return { baseOffset: 0, appendMs: null }
   },
   close: async () => {},
@@ -40,6 +37,10 @@ process.on('disconnect', async () => {
     process.stderr.write(`  collector: ${queue.sent} sent, trouble: ${JSON.stringify(lost)}\n`)
   }
   await collector.stop()
-  if (lines) await new Promise<void>((resolve) => lines.end(() => resolve()))
+  if (file) writeFileSync(file, kept.map(lineOf).join(''))
   process.exit()
 })
+
+function lineOf(value: Uint8Array): string {
+  return `${JSON.stringify(codec.decoder(TOKEN_EVENTS)(value, 0).value)}\n`
+}

@@ -82,7 +82,7 @@ describe('collector', () => {
     reportCollector(collector.stats, health)()
     expect(totals).to.include({ scrape_failed: 0, refused_samples: 0, refused_calls: 0 })
     const { proxy, queue } = collector.stats()
-    const none = { faults: {}, refused: { connections: 0, calls: 0 } }
+    const none = { faults: {}, refused: { connections: 0, calls: 0, framing: 0 } }
     expect(proxy).to.deep.equal({ requests: 5, measured: 5, open: 0, ...none })
     expect(queue).to.deep.include({ dropped: {}, unknown: 0, queued: 0 })
     expect(log.closed).to.deep.equal([0])

@@ -26,7 +26,7 @@ export async function startBench(
 ): Promise<Bench> {
   const upstream = await startUpstream(answer)
   const records: TokenEvents[] = []
-  const routes = [{ prefix: '', upstream: upstream.url, endpoint: 'pool-a' }]
+  const routes = [{ prefix: '', upstream: upstream.url, endpoint: 'pool-a', provider: 'vllm' }]
   const publish = (record: TokenEvents) => void records.push(record)
   const proxy = await startProxy(proxyOptions({ routes, publish, ...more }))
   const isEnd = (record: TokenEvents) => record.end !== null
@@ -52,7 +52,7 @@ export function proxyOptions(
   return {
     host: '127.0.0.1',
     port: 0,
-    labels: { source: 'test', provider: 'vllm', region: 'eu', model: '' },
+    labels: { source: 'test', region: 'eu', model: '' },
     tenantHeader: 'x-lens-tenant',
     guardHeaders: false,
     headTimeoutMs: 5000,

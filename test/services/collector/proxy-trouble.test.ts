@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type AddressInfo, createServer as createTcpServer } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net'
 import { expect } from 'chai'
 import { createRuns } from '../../../services/collector/runs.ts'
 import { chat, DONE, frame, stream, usage } from './frames.ts'
@@ -9,7 +9,7 @@ import { type Answering, closedPort, rawExchange } from './upstream.ts'
 const SSE = { 'content-type': 'text/event-stream' }
 
 function toUpstream(upstream: string) {
-  return [{ prefix: '', upstream, endpoint: '' }]
+  return [{ prefix: '', upstream, endpoint: '', provider: '' }]
 }
 
 describe('collector/proxy in trouble', () => {
@@ -87,7 +87,7 @@ describe('collector/proxy in trouble', () => {
     expect((await after.reply).status).to.equal(200)
     expect(bench.proxy.stats()).to.deep.include({
       requests: 5,
-      refused: { connections: 0, calls: 2 },
+      refused: { connections: 0, calls: 2, framing: 0 },
     })
   })
 
@@ -97,7 +97,7 @@ describe('collector/proxy in trouble', () => {
     const first = call(bench.proxy.url, '/v1/models', { method: 'GET' })
     await until(() => held.length === 1)
     expect(await rawExchange(bench.proxy.url, '').catch((error) => error.code)).to.equal('')
-    expect(bench.proxy.stats().refused).to.deep.equal({ connections: 1, calls: 0 })
+    expect(bench.proxy.stats().refused).to.deep.equal({ connections: 1, calls: 0, framing: 0 })
     held[0]!()
     expect((await first.reply).status).to.equal(200)
   })
@@ -112,6 +112,32 @@ describe('collector/proxy in trouble', () => {
     for (const answer of await Promise.all(slow)) expect(answer).match(/^HTTP\/1\.1 408 /)
     expect(bench.upstream.seen).length(1)
     expect(bench.proxy.stats()).include({ requests: 1, open: 0 })
+  })
+
+  it('refuses a body of a coding that it would not pass on', async () => {
+    await start((response) => void response.end())
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n'
+    const rest = 'Connection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n'
+    const answer = await rawExchange(bench.proxy.url, head + rest)
+    expect(answer)
+      .match(/^HTTP\/1\.1 501 /)
+      .and.match(/bad_framing/)
+    expect(bench.upstream.seen).deep.equal([])
+    expect(bench.proxy.stats().refused.framing).equal(1)
+  })
+
+  it('lets go of an answer whose turn never comes', async () => {
+    await start((response, { url }) => {
+      // Both begin, neither ends; the second one is more than its buffers hold.
+      response.writeHead(200, SSE).write('x'.repeat(url === '/2' ? 1 << 20 : 1))
+    })
+    const { hostname, port } = new URL(bench.proxy.url)
+    const socket = connect(Number(port), hostname)
+    socket.write('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => bench.upstream.seen.length === 2 && bench.proxy.stats().open === 2)
+    await once(socket, 'data')
+    socket.destroy()
+    await until(() => bench.proxy.stats().open === 0)
   })
 
   it('refuses a head that is too long', async () => {

@@ -1,13 +1,16 @@
 import { expect } from 'chai'
+import type { TokenEvents } from '../../../schemas/records.ts'
+import { loadConfig } from '../../../services/bus/config.ts'
+import { collectorConfig } from '../../../services/collector/config.ts'
 import { startProxy } from '../../../services/collector/proxy.ts'
 import { createRoutes } from '../../../services/collector/routes.ts'
 import { proxyOptions } from './proxy-fixture.ts'
 import { rawExchange, startUpstream, type TestUpstream } from './upstream.ts'
 
 const RULES = [
-  { prefix: '', upstream: 'http://main:8000/base/', endpoint: 'pool-a' },
-  { prefix: '/a', upstream: 'https://one.example', endpoint: '' },
-  { prefix: '/a/b', upstream: 'http://[::1]:9000/deep', endpoint: '' },
+  { prefix: '', upstream: 'http://main:8000/base/', endpoint: 'pool-a', provider: 'vllm' },
+  { prefix: '/a', upstream: 'https://one.example', endpoint: '', provider: '' },
+  { prefix: '/a/b', upstream: 'http://[::1]:9000/deep', endpoint: '', provider: '' },
 ]
 
 /** What a client may ask for in the hope of another server: `{port}` is that of one that listens. */
@@ -88,8 +91,39 @@ describe('collector/routes', () => {
     routes.close()
   })
 
+  it('is told where to send calls by --route', () => {
+    const routes = (route: string) =>
+      loadConfig(collectorConfig, { env: {}, argv: ['--route', route] }).route
+    const rest = { endpoint: '', provider: '' }
+    expect(routes('/a=https://one.example, /b/c=http://x:1/y?z=1')).deep.equal([
+      { prefix: '/a', upstream: 'https://one.example', ...rest },
+      { prefix: '/b/c', upstream: 'http://x:1/y?z=1', ...rest },
+    ])
+    expect(routes('')).deep.equal([])
+    for (const bad of [
+      'a=http://x',
+      '/=http://x',
+      '/a/=http://x',
+      '/a',
+      '/a=ftp://x',
+      '/a=http://u:p@x',
+    ]) {
+      expect(() => routes(bad), bad).throw(/--route/)
+    }
+    expect(() => routes('/a=http://x,/a=http://y')).throw(/names a path twice/)
+    const times = (...argv: string[]) => loadConfig(collectorConfig, { env: {}, argv })
+    expect(times('--head-timeout', '5m', '--client-keep-alive', '10m')).include({
+      headTimeout: 300_000,
+      clientKeepAlive: 600_000,
+    })
+    for (const bad of ['--head-timeout=0s', '--head-timeout=6m', '--client-keep-alive=0s']) {
+      expect(() => times(bad), bad).throw(/must be more than 0s/)
+    }
+  })
+
   describe('before two servers, and beside a third', () => {
     const servers: TestUpstream[] = []
+    const records: TokenEvents[] = []
     let url: string
     let stop: () => Promise<void>
 
@@ -104,9 +138,10 @@ describe('collector/routes', () => {
       const [main, a] = servers as [TestUpstream, TestUpstream]
       const proxy = await startProxy(
         proxyOptions({
+          publish: (record) => void records.push(record),
           routes: [
-            { prefix: '', upstream: main.url, endpoint: '' },
-            { prefix: '/a', upstream: a.url, endpoint: '' },
+            { prefix: '', upstream: main.url, endpoint: 'pool-a', provider: 'vllm' },
+            { prefix: '/a', upstream: a.url, endpoint: '', provider: '' },
           ],
         }),
       )
@@ -132,6 +167,19 @@ describe('collector/routes', () => {
         expect(asked).equal(path)
         expect(headers.host).equal(new URL(servers[name === 'a' ? 1 : 0]!.url).host)
       }
+    })
+
+    it('gives records the labels of their own server', async () => {
+      for (const path of ['/v1/completions', '/a/v1/completions']) {
+        const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n`
+        await rawExchange(url, `${head}Connection: close\r\n\r\n{}`)
+      }
+      const labels = records.map(({ endpoint, provider }) => [endpoint, provider])
+      const { host } = new URL(servers[1]!.url)
+      expect(labels).deep.equal([
+        ['pool-a', 'vllm'],
+        [host, ''],
+      ])
     })
 
     it('goes to no third one, whatever is asked for', async () => {

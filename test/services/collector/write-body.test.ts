@@ -152,14 +152,11 @@ describe('collector/write-body', () => {
         expect(writeBody(response, Buffer.alloc(0))).equal(null)
         writeBody(response, Buffer.from('all'))
         response.end()
-        response.destroy()
-        expect(writeBody(response, Buffer.from('late'))).equal(null)
+        response.on('close', () => expect(writeBody(response, Buffer.from('late'))).equal(null))
       },
       async (port) => {
-        const call = request({ port, host: '127.0.0.1' })
-        call.on('error', () => {})
-        call.end()
-        await Promise.race([once(call, 'response'), once(call, 'close')])
+        const text = await rawAnswers(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n', 1)
+        expect(body(text)).equal('3\r\nall\r\n0\r\n\r\n')
       },
     )
   })

@@ -16,17 +16,17 @@ const POLICY = {
 }
 
 /** Statistics of one partition, whose `count` series change with every range that it merges. */
-function withSeries(count: number, liveBudget = createLiveBudget(), partition = 0) {
+function withSeries(count: number, liveBudget = createLiveBudget()) {
   const processor = createStatistics(
     {
-      ...{ topic: WINDOW_SLICES, partition, committed: null, firstOffset: 0, changelog: [] },
+      ...{ topic: WINDOW_SLICES, partition: 0, committed: null, firstOffset: 0, changelog: [] },
       partitions: { [AGGREGATES]: 1, [AGGREGATES_LIVE]: 1, [WINDOW_SLICES]: 1 },
     },
     POLICY,
     { count: () => {}, level: () => {}, mergeSlices, liveBudget },
   )
   let offset = 0
-  function change(source_partition = 0): void {
+  function change(source_partition = 0, afterMs = 0): void {
     const range = { source_topic: SOURCE_TOPIC, source_partition, from: offset, to: offset + 1 }
     const slices = [sliceRecord(NOON_MS, { ...createAggregate(), requests: 1 })]
     const values: WindowSlice[] = Array.from({ length: count }, (_, i) => {
@@ -35,11 +35,16 @@ function withSeries(count: number, liveBudget = createLiveBudget(), partition = 
     const closing = {
       ...{ series_count: count, records: 1, dead_letters: 0, on_behalf: false },
       ...{ watermark: NOON_MS, event_watermark: NOON_MS, complete_ms: NOON_MS },
-      source_partitions: 2,
+      source_partitions: 3,
     }
     values.push({ ...range, series: null, slices: [], closing })
     const records = values.map((value, i) => {
-      return { offset: offset + i, appendMs: NOON_MS, value: sliceRecordOf(value), bad: null }
+      return {
+        offset: offset + i,
+        appendMs: NOON_MS + afterMs,
+        value: sliceRecordOf(value),
+        bad: null,
+      }
     })
     offset += count + 1
     processor.onBatch({ topic: WINDOW_SLICES, partition: 0, records })
@@ -74,7 +79,7 @@ describe('statistics/live', () => {
     expect(tick(statistics, 1_000).bySize, 'nothing new').deep.equal(NONE)
     const shown: string[] = []
     for (let second = 2; second <= 16; second++) {
-      if (second <= 14) statistics.change()
+      if (second <= 14) statistics.change(0, second * 1000)
       const { bySize } = tick(statistics, second * 1000)
       shown.push(Object.keys(bySize).join(' '))
     }
@@ -89,29 +94,46 @@ describe('statistics/live', () => {
   it('shows at once what the last partition brings, but not more often for it', () => {
     const statistics = withSeries(1)
     const minutes = (ms: number) => tick(statistics, ms).bySize[60] ?? 0
-    statistics.change(0)
-    statistics.change(1)
-    expect(minutes(0)).equal(1)
-    statistics.change(0)
-    expect(minutes(700), 'one is missing').equal(0)
-    statistics.change(1)
-    expect(minutes(710)).equal(1)
-    for (const source of [0, 1]) statistics.change(source)
-    expect(minutes(1_490), 'early again').equal(0)
-    expect(minutes(1_500)).equal(1)
-    statistics.change(0)
-    expect(minutes(3_490), 'the other one is waited for').equal(0)
-    expect(minutes(3_500), 'half a second').equal(1)
-    statistics.change(0)
-    expect(minutes(4_000), 'then no more').equal(1)
+    for (const ms of [0, 1_000]) {
+      for (const source of [0, 1]) statistics.change(source, ms)
+      expect(minutes(ms)).equal(1)
+    }
+    statistics.change(0, 1_690)
+    expect(minutes(1_700), 'one is missing').equal(0)
+    statistics.change(1, 1_710)
+    expect(minutes(1_710)).equal(1)
+    for (const source of [0, 1]) statistics.change(source, 2_490)
+    expect(minutes(2_490), 'early again').equal(0)
+    expect(minutes(2_500)).equal(1)
+    statistics.change(0, 3_490)
+    expect(minutes(4_480), 'the other one is waited for').equal(0)
+    expect(minutes(4_490), 'half a second').equal(1)
+    statistics.change(0, 5_490)
+    expect(minutes(5_490), 'then no more').equal(1)
+  })
+
+  it('finds the last of them again after any beginning, and does without who comes seldom', () => {
+    const statistics = withSeries(1)
+    // In each second: the first at 600 ms, the second at 900; a third in every other second.
+    const shownMs: number[] = []
+    for (let ms = 0; ms < 12_000; ms += 50) {
+      if (ms % 1000 === 600) statistics.change(0, ms)
+      if (ms % 1000 === 900) statistics.change(1, ms)
+      if (ms % 2000 === 700) statistics.change(2, ms)
+      if (tick(statistics, ms).bySize[60]) shownMs.push(ms)
+    }
+    const late = shownMs.filter((ms) => ms > 5_000)
+    expect(late).deep.equal([5_900, 6_900, 7_900, 8_900, 9_900, 10_900, 11_900])
   })
 
   it('takes turns with the long windows', () => {
-    const shown = [0, 1, 2].map((partition) => {
-      const statistics = withSeries(1, createLiveBudget(), partition)
+    const budget = createLiveBudget()
+    const shown = [0, 1, 2].map(() => {
+      const statistics = withSeries(1, budget)
+      budget.takenMs = Number.NEGATIVE_INFINITY
       const seconds: number[] = []
       for (let second = 0; second <= 10; second++) {
-        statistics.change()
+        statistics.change(0, second * 1000)
         if (tick(statistics, second * 1000).bySize[300]) seconds.push(second)
       }
       return seconds
@@ -131,7 +153,7 @@ describe('statistics/live', () => {
 
   it('shares that among the partitions of a process, and wakes for the rest as before', () => {
     const budget = createLiveBudget()
-    const both = [0, 1].map((partition) => withSeries(2_500, budget, partition))
+    const both = [0, 1].map(() => withSeries(2_500, budget))
     const [one, other] = shownIn(both) as [number, number]
     // Unbounded it would be 72,000; the first results of all sizes come at once, from both.
     expect(one + other).within(36_000, 55_000)
@@ -145,7 +167,7 @@ function shownIn(all: readonly ReturnType<typeof withSeries>[]): readonly number
   const shown = all.map(() => 0)
   for (let ms = 0; ms < 10_000; ms += 100) {
     for (const [i, each] of all.entries()) {
-      if (ms % 500 === 0) each.change()
+      if (ms % 500 === 0) each.change(0, ms)
       for (const results of Object.values(tick(each, ms).bySize)) shown[i]! += results
     }
   }
