@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
+import { pickPorts } from '../../infra/local/ports.ts'
 import { type Stack, startStack } from '../../infra/local/stack.ts'
 import type { TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
@@ -22,6 +23,8 @@ const CHUNK_MS = 10
 const BEFORE_MS = 3_000
 const AWAY_MS = 10_000
 const AFTER_MS = 3_000
+/** More than between two looks of the collector at its own counts. */
+const REPORT_MS = 6_000
 
 /** Its own broker: this one is killed. */
 describe('broker/collector, whose Kafka is killed under load', function () {
@@ -31,6 +34,7 @@ describe('broker/collector, whose Kafka is killed under load', function () {
   let cluster: Cluster
   let upstream: TestUpstream
   let collector: ServiceProcess
+  let page: string
 
   before(async function () {
     this.timeout(ENVIRONMENT_TIMEOUT_MS)
@@ -47,7 +51,14 @@ describe('broker/collector, whose Kafka is killed under load', function () {
       response.end(`${frame(FINISH)}${frame({ choices: [], usage: usage(CHUNKS) })}${DONE}`)
     })
     const own = ['--port', '0', '--upstream', upstream.url, '--spool', join(folder, 'spool')]
-    collector = await startService('collector', stack.env, own)
+    const [port] = await pickPorts(1)
+    page = `http://127.0.0.1:${port}/metrics`
+    const telemetry = {
+      OTEL_METRICS_EXPORTER: 'prometheus',
+      OTEL_EXPORTER_PROMETHEUS_HOST: '127.0.0.1',
+      OTEL_EXPORTER_PROMETHEUS_PORT: String(port),
+    }
+    collector = await startService('collector', { ...stack.env, ...telemetry }, own)
   })
 
   after(async function () {
@@ -59,7 +70,7 @@ describe('broker/collector, whose Kafka is killed under load', function () {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('answers every call meanwhile, and has each event in the topic once afterwards', async () => {
+  it('answers every call meanwhile, and has each record at most once, or calls it unknown', async () => {
     const [, url] = /collector: (http:\S+) ->/.exec(collector.output())!
     let calling = true
     let failed = 0
@@ -85,32 +96,47 @@ describe('broker/collector, whose Kafka is killed under load', function () {
     expect(failed, 'calls that failed').equal(0)
     expect(backAt - killedAt, 'calls while it was away').above(CALLERS)
 
-    const ids = upstream.seen.map(({ headers }) => String(headers['x-lens-request-id']))
-    const logged = await allEnded(ids.length)
+    // Of what was under way when the broker was killed nobody knows whether it is in the log.
+    const { sent, unknown } = await settled()
+    const quiet = { clock: systemClock, log: () => {}, isStopped: () => false }
+    const logged = await retrying(() => cluster.readTopic<TokenEvents>(TOKEN_EVENTS), quiet)
+    expect(logged.length).within(sent, sent + unknown)
+    const places = logged.map(({ request_id, first_chunk }) => `${request_id} ${first_chunk}`)
+    expect(new Set(places).size, 'none is there twice').equal(logged.length)
+    expect(unknown, 'what one send of each partition holds').below(sent / 10)
+
+    const asked = upstream.seen.map(({ headers }) => String(headers['x-lens-request-id']))
     const byRequest = Map.groupBy(logged, ({ request_id }) => request_id)
-    expect([...byRequest.keys()].toSorted()).deep.equal(ids.toSorted())
-    for (const [id, records] of byRequest) {
-      const runs = records.toSorted((a, b) => a.first_chunk - b.first_chunk)
-      let chunks = 0
-      for (const { first_chunk, gaps_us } of runs) {
-        expect(first_chunk, id).equal(chunks)
-        chunks += gaps_us.length
-      }
-      expect(chunks, id).equal(CHUNKS)
-      expect(runs.flatMap(({ end }) => end ?? []).map(({ status }) => status)).deep.equal(['ok'])
-    }
+    const whole = asked.filter((id) => isWhole(byRequest.get(id) ?? []))
+    expect(asked.length - whole.length, 'calls that are not whole').at.most(unknown)
   })
 
-  /** What is in the topic when so many requests have ended there. */
-  async function allEnded(count: number): Promise<readonly TokenEvents[]> {
+  /** The collector's own counts, once nothing waits in it any more. */
+  async function settled(): Promise<{ readonly sent: number; readonly unknown: number }> {
     const deadline = Date.now() + 60_000
+    let before = ''
     for (;;) {
-      // A broker that has just come back says for a while that it is loading.
-      const quiet = { clock: systemClock, log: () => {}, isStopped: () => false }
-      const records = await retrying(() => cluster.readTopic<TokenEvents>(TOKEN_EVENTS), quiet)
-      const ended = records.filter(({ end }) => end !== null).length
-      if (ended >= count || Date.now() > deadline) return records
-      await sleep(500)
+      const text = await (await fetch(page)).text()
+      const of = (name: string) =>
+        Number(new RegExp(`name="${name}"[^}]*} (\\d+)`).exec(text)?.[1] ?? 0)
+      const counts = { sent: of('sent'), unknown: of('unknown') }
+      const isEmpty = of('queued') + of('spool_records') === 0
+      if (isEmpty && JSON.stringify(counts) === before) return counts
+      if (Date.now() > deadline) throw new Error(`it has not sent all:\n${text}`)
+      before = isEmpty ? JSON.stringify(counts) : ''
+      await sleep(REPORT_MS)
     }
   }
 })
+
+/** Whether the records of a call have all its chunks and its one end. */
+function isWhole(records: readonly TokenEvents[]): boolean {
+  const runs = records.toSorted((a, b) => a.first_chunk - b.first_chunk)
+  let chunks = 0
+  for (const { first_chunk, gaps_us } of runs) {
+    if (first_chunk !== chunks) return false
+    chunks += gaps_us.length
+  }
+  const ends = runs.flatMap(({ end }) => end ?? [])
+  return chunks === CHUNKS && ends.length === 1 && ends[0]!.status === 'ok'
+}
