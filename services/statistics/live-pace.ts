@@ -61,15 +61,15 @@ export function createLivePace({ sizesMs, liveEveryMs }: LivePlan, budget: LiveB
 
   /**
    * Counted from when it was due, so that a round that came early makes none come more often. The
-   * shortest is sooner by the time that this round has lain there: the next comes right behind.
+   * shortest is sooner by the time that this round had to wait for its turn: the next need not.
    */
   function nextDueMs(sizeMs: number, nowMs: number): number {
     const rounds = Math.floor(sizeMs / shortestMs)
     const last = dueBySize.get(sizeMs)
     if (last === undefined) return nowMs + liveEveryMs * (rounds - (turn % rounds))
-    const lainMs = Math.min(slackMs, Math.max(0, nowMs - newestMs()))
+    const waitedMs = Math.min(slackMs, Math.max(0, last - slackMs - newestMs()))
     const dueMs = Math.max(last, nowMs - slackMs) + liveEveryMs * rounds
-    return sizeMs === shortestMs ? dueMs - lainMs : dueMs
+    return sizeMs === shortestMs ? dueMs - waitedMs : dueMs
   }
 
   /** Infinity when nobody has been heard. */

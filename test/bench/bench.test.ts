@@ -33,7 +33,7 @@ const REPORT: Report = {
   ...{ memoryGib: 24, seed: 1 },
   benches: {
     windowing: {
-      ...{ runs: 3, share: 0.5 },
+      ...{ commit: 'abc', runs: 3, share: 0.5 },
       figures: [FIGURE, { ...FIGURE, what: 'a delay', unit: 's', target: undefined! }],
     },
   },
@@ -84,8 +84,8 @@ describe('bench', () => {
 
   it('writes targets first, then each bench whole, as tables of Markdown', () => {
     const page = measuredPart(REPORT)
-    expect(page).contain('2026-11-26, commit abc: a CPU, 2 cores, 24 GiB; Node v24; seed 1.')
-    expect(page).contain('### windowing\n\nRuns: 3, of 0.5 of the work.\n')
+    expect(page).contain('2026-11-26: a CPU, 2 cores, 24 GiB; Node v24; seed 1.')
+    expect(page).contain('### windowing\n\nCommit abc; runs: 3, of 0.5 of the work.\n')
     expect(page.match(/^\| windowing \| 16 M \| 6 % \|/gm)).length(2)
     expect(page.indexOf('| target |')).below(page.indexOf('### windowing'))
   })

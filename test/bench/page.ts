@@ -23,15 +23,16 @@ export function writePage(report: Report): void {
 
 /** Markdown: what was measured where, the targets, then each bench whole. */
 export function measuredPart(report: Report): string {
-  const { at, commit, node, cpu, cores, memoryGib, seed } = report
+  const { at, node, cpu, cores, memoryGib, seed } = report
   const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}`
   const images = Object.keys(charts(report)).map((name) => `![${name}](performance/${name}.svg)`)
-  const benches = Object.entries(report.benches).map(([name, { runs, share, figures }]) => {
-    const how = `Runs: ${runs}${share === 1 ? '' : `, of ${share} of the work`}.`
+  const benches = Object.entries(report.benches).map(([name, { commit, runs, share, figures }]) => {
+    const part = share === 1 ? '' : `, of ${share} of the work`
+    const how = `Commit ${commit}; runs: ${runs}${part}.`
     return `### ${name}\n\n${how}\n\n${markdown(tableCells(name, figures))}`
   })
   return `
-${at.slice(0, 10)}, commit ${commit}: ${where}.
+${at.slice(0, 10)}: ${where}.
 Medians; ± is half of the way from the lowest to the highest run.
 
 ${images.join('\n\n')}

@@ -19,6 +19,7 @@ export interface Report extends Machine {
 
 /** What one bench has found, in so many runs of such a share of its work. */
 export interface Measured {
+  readonly commit: string
   readonly runs: number
   readonly share: number
   readonly figures: readonly Figure[]
