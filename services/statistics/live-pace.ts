@@ -39,6 +39,9 @@ const BURST_MS = 1_000
 /** A round is half a period early when all have been heard, and half a period late when not. */
 const SLACK = 0.5
 
+/** Ranges of one round come within so much of a period, also where processors are short. */
+const SPREAD = 0.75
+
 export interface LivePlan extends Pick<WindowPlan, 'sizesMs'> {
   readonly liveEveryMs: number
 }
@@ -82,7 +85,7 @@ export function createLivePace({ sizesMs, liveEveryMs }: LivePlan, budget: LiveB
    * its round is no part of the next.
    */
   function isComplete(): boolean {
-    const sinceMs = newestMs() - slackMs
+    const sinceMs = newestMs() - liveEveryMs * SPREAD
     for (const source of last.keys()) {
       if (beforeLast.has(source) && !(round.get(source)! >= sinceMs)) return false
     }
