@@ -9,16 +9,15 @@ const headerName = z
   .string()
   .regex(/^[a-z0-9-]+$/i, 'must be the name of a header')
   .toLowerCase()
-const urlList = z
+/** Parts between commas, without the empty ones. */
+const list = z
   .string()
   .transform((text) => text.split(',').map((part) => part.trim()))
   .transform((parts) => parts.filter((part) => part !== ''))
-  .pipe(z.array(httpUrl).max(16))
+const urlList = list.pipe(z.array(httpUrl).max(16))
 /** `/prefix=URL`, separated by commas. */
-const routeList = z
-  .string()
-  .transform((text) => text.split(',').map((part) => part.trim()))
-  .transform((parts) => parts.filter((part) => part !== '').map(routeRule))
+const routeList = list
+  .transform((parts) => parts.map(routeRule))
   .pipe(
     z
       .array(

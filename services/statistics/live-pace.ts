@@ -68,11 +68,11 @@ export function createLivePace({ sizesMs, liveEveryMs }: LivePlan, budget: LiveB
    */
   function nextDueMs(sizeMs: number, nowMs: number): number {
     const rounds = Math.floor(sizeMs / shortestMs)
-    const last = dueBySize.get(sizeMs)
-    if (last === undefined) return nowMs + liveEveryMs * (rounds - (turn % rounds))
-    const waitedMs = Math.min(slackMs, Math.max(0, last - slackMs - newestMs()))
-    const dueMs = Math.max(last, nowMs - slackMs) + liveEveryMs * rounds
-    return sizeMs === shortestMs ? dueMs - waitedMs : dueMs
+    const wasDueMs = dueBySize.get(sizeMs)
+    if (wasDueMs === undefined) return nowMs + liveEveryMs * (rounds - (turn % rounds))
+    const nextMs = Math.max(wasDueMs, nowMs - slackMs) + liveEveryMs * rounds
+    if (sizeMs > shortestMs) return nextMs
+    return nextMs - Math.min(slackMs, Math.max(0, wasDueMs - slackMs - newestMs()))
   }
 
   /** Infinity when nobody has been heard. */

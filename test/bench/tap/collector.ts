@@ -12,6 +12,7 @@ import { collectorConfig } from '../../../services/collector/config.ts'
 
 const [, , upstreamPort, file] = process.argv
 const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
+const decode = codec.decoder(TOKEN_EVENTS)
 const kept: Uint8Array[] = []
 const sink: Sink = {
   async append(_topic, _partition, records) {
@@ -42,5 +43,5 @@ process.on('disconnect', async () => {
 })
 
 function lineOf(value: Uint8Array): string {
-  return `${JSON.stringify(codec.decoder(TOKEN_EVENTS)(value, 0).value)}\n`
+  return `${JSON.stringify(decode(value, 0).value)}\n`
 }

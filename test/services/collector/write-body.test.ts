@@ -31,6 +31,12 @@ async function rawAnswers(port: number, sent: string, count: number): Promise<st
   return text
 }
 
+/** What an HTTP client reads. */
+async function bodyRead(port: number): Promise<Buffer> {
+  const [answer] = await once(request({ port, host: '127.0.0.1' }).end(), 'response')
+  return Buffer.concat(await answer.toArray())
+}
+
 function body(answer: string): string {
   return answer.slice(answer.indexOf('\r\n\r\n') + 4)
 }
@@ -47,11 +53,7 @@ describe('collector/write-body', () => {
         response.end()
       },
       async (port) => {
-        const [answer] = (await once(request({ port, host: '127.0.0.1' }).end(), 'response')) as [
-          IncomingMessage,
-        ]
-        const read = Buffer.concat(await answer.toArray())
-        expect(Buffer.compare(read, Buffer.concat(parts))).equal(0)
+        expect(Buffer.compare(await bodyRead(port), Buffer.concat(parts))).equal(0)
       },
     )
   })
@@ -111,10 +113,7 @@ describe('collector/write-body', () => {
     await serving(
       (_request, response) => answered(response, 5),
       async (port) => {
-        const [answer] = (await once(request({ port, host: '127.0.0.1' }).end(), 'response')) as [
-          IncomingMessage,
-        ]
-        expect(String(Buffer.concat(await answer.toArray()))).equal('plain')
+        expect(String(await bodyRead(port))).equal('plain')
       },
     )
     await serving(
@@ -136,10 +135,7 @@ describe('collector/write-body', () => {
         full!.once('drain', () => response.end('.'))
       },
       async (port) => {
-        const [answer] = (await once(request({ port, host: '127.0.0.1' }).end(), 'response')) as [
-          IncomingMessage,
-        ]
-        expect(Buffer.concat(await answer.toArray())).length((4 << 20) + 1)
+        expect(await bodyRead(port)).length((4 << 20) + 1)
       },
     )
   })
