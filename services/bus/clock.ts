@@ -6,6 +6,8 @@ export interface Clock {
   monotonicMs(): number
   /** Resolves after `ms` of this clock. */
   sleep(ms: number): Promise<void>
+  /** Resolves in a turn of its own: what was begun before is on its way. */
+  turn(): Promise<void>
 }
 
 /** The clock of the process. */
@@ -13,6 +15,7 @@ export const systemClock: Clock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 }
 
 /** The broker's clock as this process knows it: never ahead of the true one. */

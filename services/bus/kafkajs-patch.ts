@@ -102,6 +102,19 @@ replaced('kafkajs/src/protocol/recordBatch/v0/index', { RecordBatch: writeBatch,
 const requestWriter = require.resolve('kafkajs/src/protocol/requests/produce/v3/request')
 assert(!require.cache[requestWriter], 'kafkajs has sent before it was patched')
 
+/** For each message kafkajs copies the list of those before it. */
+replaced('kafkajs/src/producer/groupMessagesPerPartition', (append: Append) => {
+  const { messages, partitioner, ...place } = append
+  return Object.groupBy(messages, (message) => partitioner({ ...place, message }))
+})
+
+interface Append {
+  readonly topic: string
+  readonly partitionMetadata: readonly unknown[]
+  readonly messages: readonly object[]
+  readonly partitioner: (message: object) => number
+}
+
 function replaced(path: string, by: unknown): void {
   const file = require.resolve(path)
   require(file)

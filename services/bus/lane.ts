@@ -65,7 +65,7 @@ export function createLane<Effect>(
   let gone = false
   let triesUntilMs = Number.POSITIVE_INFINITY
   // Work of one partition never overlaps.
-  const inOrder = createOrder(() => gone || parts.isStopped(), onError)
+  const inOrder = createOrder(() => gone || parts.isStopped(), onError, clock.turn)
   void inOrder(begin)
 
   // A new owner, if there is one, does the work again. The lane is over in any case: what the

@@ -35,16 +35,23 @@ interface PublisherParts {
 /** Stays well below the smallest messageBytesMax of the table of topics. */
 const APPEND_BYTES_MAX = 768 * 1024
 
-/** A publisher with a sink of its own, opened at the first use. */
+/** Sends of one sink to one broker wait for one another: partitions take turns with so many. */
+const SINKS = 4
+
+/** A publisher with sinks of its own, each opened at the first use. */
 export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Publisher {
-  let sink: Promise<Sink> | null = null
+  const sinks = new Map<number, Promise<Sink>>()
   let counts: Readonly<Record<string, number>> | null = null
 
-  function opened(): Promise<Sink> {
-    sink ??= bus.sink().catch((error) => {
-      sink = null
-      throw error
-    })
+  function sinkOf(partition: number): Promise<Sink> {
+    const place = partition % SINKS
+    const sink =
+      sinks.get(place) ??
+      bus.sink().catch((error) => {
+        sinks.delete(place)
+        throw error
+      })
+    sinks.set(place, sink)
     return sink
   }
 
@@ -60,7 +67,7 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
   ): Promise<void> {
     for (const part of chunksOf(records)) {
       const { appendMs } = await retrying(
-        async () => (await opened()).append(topic, partition, part),
+        async () => (await sinkOf(partition)).append(topic, partition, part),
         how,
       )
       failpoint('mid-publish')
@@ -98,7 +105,8 @@ export function createPublisher({ bus, codec, brokerClock }: PublisherParts): Pu
       )
     },
     async close() {
-      await (await sink?.catch(() => null))?.close()
+      const opened = await Promise.all([...sinks.values()].map((sink) => sink.catch(() => null)))
+      await Promise.all(opened.map((sink) => sink?.close()))
     },
   }
 }

@@ -33,7 +33,7 @@ const REPORT: Report = {
   ...{ memoryGib: 24, seed: 1 },
   benches: {
     windowing: {
-      ...{ commit: 'abc', runs: 3, share: 0.5 },
+      ...{ commit: 'abc', runs: 3, share: 0.5, readNs: [180.2, 251] as const },
       figures: [FIGURE, { ...FIGURE, what: 'a delay', unit: 's', target: undefined! }],
     },
   },
@@ -85,7 +85,8 @@ describe('bench', () => {
   it('writes targets first, then each bench whole, as tables of Markdown', () => {
     const page = measuredPart(REPORT)
     expect(page).contain('2026-11-26: a CPU, 2 cores, 24 GiB; Node v24; seed 1.')
-    expect(page).contain('### windowing\n\nCommit abc; runs: 3, of 0.5 of the work.\n')
+    expect(page).contain('### windowing\n\nCommit abc; runs: 3, of 0.5 of the work; a random')
+    expect(page).contain(' read of memory took 180 ns before it, 251 after.\n')
     expect(page.match(/^\| windowing \| 16 M \| 6 % \|/gm)).length(2)
     expect(page.indexOf('| target |')).below(page.indexOf('### windowing'))
   })

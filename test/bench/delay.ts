@@ -28,8 +28,9 @@ const SLACK = 64
 const RUNS_MAX = 3
 
 /** A minute's end lies in it, whenever it begins: results of windows come once a minute. */
-const LOAD_MS = 80_000
-const WARM_UP_MS = 5_000
+const LOAD_MS = 95_000
+const WARM_UP_MS = 20_000
+const SETTLE_MS = 5_000
 /** At the end, the time that the last window's results have to come while the load still runs. */
 const REST_MS = 12_000
 const BEHIND_MAX_MS = 120_000
@@ -179,7 +180,7 @@ async function* restart(servers: Servers, around: BenchSurroundings): AsyncGener
   const seconds: number[] = []
   const mebibytes: number[] = []
   for (let run = 0; run < Math.min(runs, RUNS_MAX); run++) {
-    await sleep(WARM_UP_MS)
+    await sleep(SETTLE_MS)
     mebibytes.push(residentMebibytes(statistics.child.pid!))
     await statistics.end('SIGTERM')
     const before = await committed(cluster.admin, 'lens-statistics', WINDOW_SLICES)

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util'
 import { BENCHES } from './benches.ts'
 import { type Figure, isReached } from './figure.ts'
 import { writePage } from './page.ts'
+import { randomReadNs } from './random-reads.ts'
 import { machine, type Report, tableCells, tableLines, targetRows } from './report.ts'
 
 const HELP = `usage: npm run bench -- [NAME...] [--runs N] [--share S] [--seed N] [--json FILE] [--page]
@@ -60,8 +61,10 @@ async function runAll(names: readonly string[]): Promise<Report> {
   const report: Report = { ...machine(), seed, benches: {} }
   for (const name of names) {
     process.stderr.write(`${name}: ${BENCHES[name]!.about}\n`)
+    const before = randomReadNs()
     const figures = await runOne(name)
-    report.benches[name] = { commit: report.commit, runs, share, figures }
+    const readNs = [before, randomReadNs()] as const
+    report.benches[name] = { commit: report.commit, runs, share, readNs, figures }
     print(tableCells(name, figures))
     // At once: a later one may fail.
     mkdirSync(dirname(values.json), { recursive: true })

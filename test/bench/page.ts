@@ -26,11 +26,15 @@ export function measuredPart(report: Report): string {
   const { at, node, cpu, cores, memoryGib, seed } = report
   const where = `${cpu}, ${cores} cores, ${memoryGib} GiB; Node ${node}; seed ${seed}`
   const images = Object.keys(charts(report)).map((name) => `![${name}](performance/${name}.svg)`)
-  const benches = Object.entries(report.benches).map(([name, { commit, runs, share, figures }]) => {
-    const part = share === 1 ? '' : `, of ${share} of the work`
-    const how = `Commit ${commit}; runs: ${runs}${part}.`
-    return `### ${name}\n\n${how}\n\n${markdown(tableCells(name, figures))}`
-  })
+  const benches = Object.entries(report.benches).map(
+    ([name, { commit, runs, share, readNs, figures }]) => {
+      const part = share === 1 ? '' : `, of ${share} of the work`
+      const [before, after] = readNs.map(Math.round)
+      const read = `a random read of memory took ${before} ns before it, ${after} after`
+      const how = `Commit ${commit}; runs: ${runs}${part}; ${read}.`
+      return `### ${name}\n\n${how}\n\n${markdown(tableCells(name, figures))}`
+    },
+  )
   return `
 ${at.slice(0, 10)}: ${where}.
 Medians; ± is half of the way from the lowest to the highest run.

@@ -30,6 +30,7 @@ export function createHandClock(startMs: number): HandClock {
     nowMs: () => now,
     monotonicMs: () => now,
     sleep: () => new Promise((resolve) => setImmediate(resolve)),
+    turn: async () => {},
     advance(ms) {
       now += ms
     },

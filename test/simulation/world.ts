@@ -97,6 +97,7 @@ export function createWorld(seed: number, startMs: number, print?: (line: string
       nowMs: () => nowMs,
       monotonicMs: () => nowMs - startMs,
       sleep: (ms) => step(actor, `slept ${ms} ms`, () => {}, ms),
+      turn: () => step(actor, 'had a turn', () => {}),
     }),
     kill(actor) {
       actor.state = 'dead'

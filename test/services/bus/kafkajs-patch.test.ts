@@ -41,6 +41,18 @@ describe('services/bus/kafkajs-patch', () => {
     )
   })
 
+  it('puts messages where their partitioner does, in their order', () => {
+    const group = require('kafkajs/src/producer/groupMessagesPerPartition')
+    const partitioner = (how: {
+      topic: string
+      partitionMetadata: object[]
+      message: { n: number }
+    }) => (how.topic === 't' && how.partitionMetadata.length === 2 ? how.message.n % 2 : -1)
+    const messages = [4, 1, 2, 3].map((n) => ({ n }))
+    const groups = group({ topic: 't', partitionMetadata: [{}, {}], messages, partitioner })
+    expect({ ...groups }).deep.equal({ 0: [{ n: 4 }, { n: 2 }], 1: [{ n: 1 }, { n: 3 }] })
+  })
+
   it('reads what comes after a response that a broken connection cut off', async () => {
     const answers = [response(1).subarray(0, 10), response(2)]
     const server = createServer((socket) => {

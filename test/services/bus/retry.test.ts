@@ -10,7 +10,7 @@ function surroundings(more: Partial<RetrySurroundings> = {}) {
   const waits: number[] = []
   const lines: string[] = []
   const sleep = async (ms: number): Promise<void> => void waits.push(ms)
-  const clock: Clock = { nowMs: () => 0, monotonicMs: () => 0, sleep }
+  const clock: Clock = { nowMs: () => 0, monotonicMs: () => 0, sleep, turn: async () => {} }
   const log = (line: string): void => void lines.push(line)
   return { waits, lines, around: { clock, log, isStopped: () => false, ...more } }
 }
