@@ -159,6 +159,8 @@ const CLIENTS: Readonly<Record<string, RegExp>> = {
   '@kafkajs/confluent-schema-registry': /^services\/bus\/registry/,
   '@aws-sdk/client-s3': /^services\/exporter\/s3-store/,
   'parquet-wasm': /^services\/formats\/parquet/,
+  '@huggingface/tokenizers': /^services\/collector\/token-worker/,
+  protobufjs: /^services\/collector\/otlp-trace/,
 }
 
 /** The import table of house style, section 3. */

@@ -3,10 +3,11 @@ import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
 /**
- * About a minute of a broker that refuses connections. Who gives a send up earlier must say so by
- * its signal: kafkajs would append it later, behind what was sent after it.
+ * Two minutes of a broker that refuses connections: of the producer's own tries, and of those that
+ * its client makes in each of them to find the broker again. Who gives a send up earlier must say
+ * so by its signal: kafkajs would append it later, behind what was sent after it.
  */
-const RETRIES = 16
+export const SINK_RETRY = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 30 }
 const CONNECT_DEADLINE_MS = 60_000
 
 /** Answers with which the broker has said no: nothing was appended. */
@@ -110,7 +111,7 @@ async function connect(kafka: Kafka): Promise<Producer> {
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: RETRIES },
+    retry: SINK_RETRY,
   })
   try {
     await withDeadline(producer.connect())

@@ -1,8 +1,8 @@
 import './kafkajs-patch.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Admin, Kafka, type LogEntry, logLevel } from 'kafkajs'
+import { type Admin, Kafka, type LogEntry, logLevel, type RetryOptions } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
-import { createKafkaSink } from './kafka-sink.ts'
+import { createKafkaSink, SINK_RETRY } from './kafka-sink.ts'
 import { createKafkaSource, readPartition } from './kafka-source.ts'
 import type { Bus, TopicSpec } from './port.ts'
 
@@ -12,17 +12,24 @@ export interface KafkaOptions {
   readonly log: (line: string) => void
 }
 
+/** A user who has named a broker that is not there hears of it within a quarter of a minute. */
+const RETRY: RetryOptions = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 }
+
 /** The bus on Apache Kafka, by kafkajs 2.2.4 without its transactions (design §4). */
 export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
-  const kafka = new Kafka({
-    clientId,
-    brokers: [...brokers],
-    connectionTimeout: 5_000,
-    requestTimeout: 15_000,
-    retry: { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 },
-    logLevel: logLevel.ERROR,
-    logCreator: () => (entry) => tell(entry, log),
-  })
+  const client = (retry: RetryOptions) =>
+    new Kafka({
+      clientId,
+      brokers: [...brokers],
+      connectionTimeout: 5_000,
+      requestTimeout: 15_000,
+      retry,
+      logLevel: logLevel.ERROR,
+      logCreator: () => (entry) => tell(entry, log),
+    })
+  const kafka = client(RETRY)
+  // A send in whose middle the broker goes is over when the client does not find it again.
+  const sending = client(SINK_RETRY)
   let connected: Promise<Admin> | null = null
 
   function admin(): Promise<Admin> {
@@ -34,7 +41,7 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
   }
 
   return {
-    sink: () => createKafkaSink(kafka),
+    sink: () => createKafkaSink(sending),
     source: (group, topics) => createKafkaSource({ kafka, admin, group, topics }),
     async partitionCounts(topics) {
       const client = await admin()

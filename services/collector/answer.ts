@@ -1,8 +1,14 @@
 import { createBoundedBytes } from './bounded-bytes.ts'
 import type { Dialect } from './dialect/dialect.ts'
-import { createReader, type Facts, type Reader, type Reading } from './dialect/reader.ts'
+import {
+  createReader,
+  type Facts,
+  type Output,
+  type Reader,
+  type Reading,
+} from './dialect/reader.ts'
 import type { ChunkShape } from './dialect/usage.ts'
-import { createLikeness } from './likeness.ts'
+import { createLikeness, type Likeness } from './likeness.ts'
 import { createLines } from './lines.ts'
 import { createSseParser } from './sse.ts'
 
@@ -24,8 +30,8 @@ export interface Answer {
   facts(): Facts
 }
 
-/** Called for an event with output, with its number of chunks and their tokens if known. */
-export type OnOutput = (chunks: number, tokens: number | null, facts: () => Facts) => void
+/** Called for an event with output. */
+export type OnOutput = (output: Output, facts: () => Facts) => void
 
 /** A longer answer that is not streamed stays without usage. */
 const BODY_BYTES_MAX = 4 << 20
@@ -51,18 +57,23 @@ export function isCompressed(contentEncoding: string): boolean {
 /** What a reader of bytes does with an event; its data is kept by nobody. */
 type OnEvent = (data: string, name: string) => Reading
 
-/** Reads an answer in one dialect. `count` gets what could not be read, by reason. */
-export function createAnswer(
-  form: AnswerForm,
-  dialect: Dialect,
-  onOutput: OnOutput,
-  count: (reason: string) => void,
-): Answer {
-  const reader = createReader(dialect)
+export interface AnswerParts {
+  readonly dialect: Dialect
+  readonly onOutput: OnOutput
+  /** Gets what could not be read, by reason. */
+  readonly count: (reason: string) => void
+  /** Whether texts are asked for, so that every event must be parsed. */
+  readonly wantsTexts: boolean
+}
+
+/** Reads an answer in one dialect. */
+export function createAnswer(form: AnswerForm, parts: AnswerParts): Answer {
+  const { dialect, onOutput, count, wantsTexts } = parts
+  const reader = createReader(dialect, wantsTexts)
   const { facts } = reader
   const onEvent: OnEvent = (data, name) => {
     const reading = reader.event(data, name)
-    if (reading.kind === 'output') onOutput(reading.chunks, reading.tokens, facts)
+    if (reading.kind === 'output') onOutput(reading, facts)
     return reading
   }
   function end(tooLong: number): void {
@@ -73,11 +84,9 @@ export function createAnswer(
   if (form === 'opaque') return { push: () => {}, end: () => {}, facts }
   if (form === 'body') return { ...readBody(reader, count), facts }
   if (form === 'lines') return { ...readLines(onEvent, end), facts }
-  const again = (shape: ChunkShape) => {
-    reader.again(shape)
-    onOutput(1, null, facts)
-  }
-  return { ...readEvents(dialect, onEvent, again, end, count), facts }
+  const again = (shape: ChunkShape) => onOutput(reader.again(shape), facts)
+  const likeness = dialect.shapeOf && !wantsTexts ? createLikeness(dialect.shapeOf) : null
+  return { ...readEvents(likeness, onEvent, again, end, count), facts }
 }
 
 type Bytes = Pick<Answer, 'push' | 'end'>
@@ -107,13 +116,12 @@ function readLines(onEvent: OnEvent, onEnd: (tooLong: number) => void): Bytes {
 }
 
 function readEvents(
-  { shapeOf }: Dialect,
+  likeness: Likeness | null,
   onEvent: OnEvent,
   again: (shape: ChunkShape) => void,
   onEnd: (tooLong: number) => void,
   count: (reason: string) => void,
 ): Bytes {
-  const likeness = shapeOf ? createLikeness(shapeOf) : null
   const sse = createSseParser((data, name) => {
     const reading = onEvent(data, name)
     const isPlain = reading.kind === 'output' && reading.tokens === null && name === ''

@@ -1,3 +1,4 @@
+import type { TokenEvents } from '../../schemas/records.ts'
 import { RESOURCE_SAMPLES, TOKEN_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../bus/codec.ts'
 import type { Sink } from '../bus/port.ts'
@@ -11,6 +12,7 @@ import { createRuns } from './runs.ts'
 import { type Scraper, type ScraperStats, startScraper } from './scraper.ts'
 import { openSpool } from './spool.ts'
 import { ownSource } from './target.ts'
+import { openTokenCounts } from './token-counts.ts'
 
 export interface CollectorParts {
   readonly config: CollectorConfig
@@ -47,10 +49,25 @@ export interface Collector {
  * cannot have its spool.
  */
 export async function startCollector(parts: CollectorParts): Promise<Collector> {
+  const opened: (() => unknown)[] = []
+  try {
+    return await start(parts, (close) => opened.push(close))
+  } catch (error) {
+    for (const close of opened.reverse()) await close()
+    throw error
+  }
+}
+
+/** `opens` hears how what is open is closed again, should the rest fail. */
+async function start(
+  parts: CollectorParts,
+  opens: (close: () => unknown) => void,
+): Promise<Collector> {
   const { config, log, clock = SYSTEM_CLOCK, timers = SYSTEM_TIMERS } = parts
   const { spool: folder, spoolBytes: spoolBytesMax } = config
   const spooling = folder !== '' && spoolBytesMax > 0
   const spool = spooling ? openSpool({ folder, bytesMax: spoolBytesMax, log, clock }) : undefined
+  opens(() => spool?.close())
   const queue = createQueue({
     sink: parts.sink,
     encode: parts.codec.encode,
@@ -64,6 +81,10 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     clock,
     timers,
   })
+  const publish = (record: TokenEvents) => queue.add(TOKEN_EVENTS, record.request_id, record)
+  const { tokenizer } = config
+  const tokenCounts = tokenizer.length > 0 ? await openTokenCounts(tokenizer, publish, log) : null
+  opens(() => tokenCounts?.stop())
   const { provider, region, model } = config
   const endpoint = config.endpoint || endpointOf(new URL(config.upstream))
   const main = { prefix: '', upstream: config.upstream, endpoint, provider }
@@ -81,18 +102,13 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     keepAliveMs: config.upstreamKeepAlive,
     connectionsMax: config.connectionsMax,
     runs: createRuns(config.runEvery, timers),
-    publish: (record) => queue.add(TOKEN_EVENTS, record.request_id, record),
+    publish,
+    tokenCounts,
     clock,
     timers,
-  }).catch((error: unknown) => {
-    spool?.close()
-    throw error
   })
-  const ingest = await openIngest(parts, queue, clock).catch(async (error: unknown) => {
-    await proxy.stop(0)
-    spool?.close()
-    throw error
-  })
+  opens(() => proxy.stop(0))
+  const ingest = await openIngest(parts, queue, clock)
   const scrapers = startScrapers(config, endpoint, queue, { log, clock, timers })
   return {
     url: proxy.url,
@@ -106,7 +122,7 @@ export async function startCollector(parts: CollectorParts): Promise<Collector> 
     async stop() {
       const stopped = scrapers.map((scraper) => scraper.stop())
       await proxy.stop(config.stopGrace)
-      await Promise.all([...stopped, ingest?.stop()])
+      await Promise.all([...stopped, ingest?.stop(), tokenCounts?.stop()])
       await queue.close()
     },
   }

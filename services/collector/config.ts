@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { commonOptions, duration, isPlainHttpUrl, PLAIN_HTTP_URL, toggle } from '../bus/config.ts'
 import type { RouteRule } from './routes.ts'
+import type { TokenizerFile } from './token-worker.ts'
 
 const MEBIBYTE = 1024 * 1024
 
@@ -33,6 +34,8 @@ const routeList = list
         message: 'names a path twice',
       }),
   )
+/** `MODEL=FILE` or `FILE`, separated by commas. */
+const tokenizerList = list.transform((parts) => parts.map(tokenizerFile))
 /** In which Node wants a whole request. */
 const REQUEST_MS_MAX = 300_000
 const count = z.coerce.number().int().min(1)
@@ -40,6 +43,11 @@ const count = z.coerce.number().int().min(1)
 function routeRule(text: string): RouteRule {
   const [prefix = '', ...url] = text.split('=')
   return { prefix, upstream: url.join('='), endpoint: '', provider: '' }
+}
+
+function tokenizerFile(text: string): TokenizerFile {
+  const [model, ...file] = text.split('=')
+  return file.length === 0 ? { model: '', file: text } : { model: model!, file: file.join('=') }
 }
 
 /** `name` is the environment variable without its LENS_COLLECTOR_. */
@@ -104,6 +112,12 @@ export const collectorConfig = z.strictObject({
     .default('')
     .meta(named('MODEL'))
     .describe('Label model of calls that name none, as those of TGI and SGLang'),
+  tokenizer: tokenizerList
+    .prefault('')
+    .meta(named('TOKENIZER'))
+    .describe(
+      'tokenizer.json of models whose server counts no chunks: MODEL=FILE, with commas; FILE = all',
+    ),
   region: z.string().max(256).default('').meta(named('REGION')).describe('Label region'),
   tenantHeader: headerName
     .default('x-lens-tenant')
@@ -185,9 +199,9 @@ export const collectorConfig = z.strictObject({
       'Size of the spool; when full, the newest records are dropped, counted; 0 = no spool',
     ),
   sendDeadline: duration
-    .prefault('30s')
+    .prefault('2m')
     .meta(named('SEND_DEADLINE'))
-    .describe('Within which records must be acknowledged, with all attempts'),
+    .describe('Within which records must be acknowledged, with all attempts; 30s when it stops'),
   stopGrace: duration
     .prefault('10s')
     .meta(named('STOP_GRACE'))

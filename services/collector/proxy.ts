@@ -14,6 +14,7 @@ import { watchRequest } from './request-body.ts'
 import { createRoutes, type Route, type RouteRule } from './routes.ts'
 import type { Publish, Runs } from './runs.ts'
 import { createTap, type Tap, type TapContext } from './tap.ts'
+import type { TokenCounts } from './token-counts.ts'
 
 export interface ProxyOptions {
   /** One of them for every path that no other one has. */
@@ -37,6 +38,7 @@ export interface ProxyOptions {
   readonly connectionsMax: number
   readonly runs: Runs
   readonly publish: Publish
+  readonly tokenCounts?: TokenCounts | null
   readonly clock: Clock
   readonly timers: Timers
 }
@@ -198,12 +200,17 @@ function createCalls(options: ProxyOptions) {
   }
 }
 
-function createTapContext({ labels, runs, publish }: ProxyOptions): TapContext & {
+function createTapContext({
+  labels,
+  runs,
+  publish,
+  tokenCounts = null,
+}: ProxyOptions): TapContext & {
   readonly faults: Readonly<Record<string, number>>
 } {
   const faults: Record<string, number> = {}
   const count = (reason: string) => {
     faults[reason] = (faults[reason] ?? 0) + 1
   }
-  return { model: labels.model, runs, publish, count, faults }
+  return { model: labels.model, runs, publish, tokenCounts, count, faults }
 }

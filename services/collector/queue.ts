@@ -14,7 +14,10 @@ export interface QueueOptions {
   /** Records and bytes that wait or are on their way, together. */
   readonly recordsMax?: number
   readonly bytesMax?: number
-  /** For one delivery with all its attempts, and for the drain at the end. */
+  /**
+   * For one delivery with all its attempts. What is under way when a broker dies is sent again by
+   * the client until then, with its numbers, so that it is in the log once.
+   */
   readonly deadlineMs?: number
   /** Where records go that do not fit or cannot be sent; closed by close(). */
   readonly spool?: Spool | undefined
@@ -47,9 +50,12 @@ export interface Queue {
   /** Whether so many records, of so many bytes with their keys, would all be taken now. */
   hasRoom(records: number, bytes: number): boolean
   stats(): QueueStats
-  /** Sends what is left, within the deadline, and closes the sink. */
+  /** Sends what is left, within half a minute, and closes the sink. */
   close(): Promise<void>
 }
+
+/** Closing takes no longer than this. */
+const CLOSE_MS = 30_000
 
 /** With a spool, closing waits for a log that is away no longer than this. */
 const CLOSE_SPOOLING_MS = 2_000
@@ -57,7 +63,7 @@ const CLOSE_SPOOLING_MS = 2_000
 /** A queue with what the spool has. The sink is opened when there is something to send. */
 export function createQueue(options: QueueOptions): Queue {
   const { encode, log, spool, timers = SYSTEM_TIMERS, clock = SYSTEM_CLOCK } = options
-  const { flushMs = 100, recordsMax = 20_000, bytesMax = 64 << 20, deadlineMs = 30_000 } = options
+  const { flushMs = 100, recordsMax = 20_000, bytesMax = 64 << 20, deadlineMs = 120_000 } = options
   const tally = createTally(log, spool)
   const sink = createFreshSink(() => options.sink().then(announced), timers)
   const context: DeliveryContext = { sink, clock, timers, deadlineMs, log }
@@ -124,9 +130,10 @@ export function createQueue(options: QueueOptions): Queue {
 
   async function close(): Promise<void> {
     timer?.()
-    const drainMs = spool ? Math.min(CLOSE_SPOOLING_MS, deadlineMs) : deadlineMs
+    const closeMs = Math.min(CLOSE_MS, deadlineMs)
+    const drainMs = spool ? Math.min(CLOSE_SPOOLING_MS, closeMs) : closeMs
     await drain(lanes, timers, { deadlineMs: drainMs, pauseMs: flushMs })
-    if (lanes.begun() > 0) await within(deadlineMs - drainMs, timers, lanes.idle())
+    if (lanes.begun() > 0) await within(closeMs - drainMs, timers, lanes.idle())
     lanes.abandon()
     await sink.close().catch((error: unknown) => log(`the sink did not close: ${said(error)}`))
     spool?.close()

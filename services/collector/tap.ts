@@ -1,11 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { type Answer, type AnswerHead, createAnswer, formOf, isCompressed } from './answer.ts'
 import type { Dialect } from './dialect/dialect.ts'
-import type { AskedFor } from './dialect/reader.ts'
+import type { AskedFor, Output } from './dialect/reader.ts'
 import { lastRecord } from './last-record.ts'
 import { createMeter, type RequestLabels } from './meter.ts'
 import { NO_PHASES, phasesWith } from './phases.ts'
 import type { Publish, Runs } from './runs.ts'
+import type { TokenCounts } from './token-counts.ts'
 import { type Close, verdictOf } from './verdict.ts'
 
 /** Measures one request from what passes by. Nothing here throws, waits, or keeps content. */
@@ -28,6 +29,8 @@ export interface TapContext {
   readonly model: string
   readonly runs: Runs
   readonly publish: Publish
+  /** Counts the tokens of chunks that the server does not count, where somebody does. */
+  readonly tokenCounts?: TokenCounts | null
   /** Counts what went wrong with the measuring, by reason. */
   readonly count: (reason: string) => void
 }
@@ -45,10 +48,13 @@ export interface TapRequest {
 /** Starts to measure a request. */
 export function createTap(context: TapContext, request: TapRequest): Tap {
   const { dialect, labels, startedAtUs, attempt } = request
-  const { runs, publish, count } = context
+  const { runs, count, tokenCounts } = context
+  const tokens = tokenCounts?.ofRequest(count)
+  const publish = tokens?.publish ?? context.publish
   const meter = createMeter(labels, startedAtUs)
   const quality = new Set<string>(attempt > 1 ? ['retried'] : [])
-  let answer: Answer = createAnswer('opaque', dialect, onOutput, count)
+  const parts = { dialect, onOutput, count, wantsTexts: tokens !== undefined }
+  let answer: Answer = createAnswer('opaque', parts)
   let isStream = false
   let isOpaque = false
   let httpStatus: number | null = null
@@ -59,9 +65,12 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
   /** Reading has failed by a fault of ours: the rest of the answer passes unread. */
   let broken = false
 
-  function onOutput(chunks: number, tokens: number | null, facts: Answer['facts']): void {
+  function onOutput({ chunks, tokens: counted, texts }: Output, facts: Answer['facts']): void {
     if (meter.chunks() === 0) meter.nameModel(facts().model || context.model)
-    for (let i = 0; i < chunks; i++) if (meter.chunk(readUs, tokens)) publish(meter.take()!)
+    for (let i = 0; i < chunks; i++) {
+      if (texts?.[i] !== undefined) tokens?.say(texts[i]!)
+      if (meter.chunk(readUs, counted)) publish(meter.take()!)
+    }
   }
 
   /** Trouble with the measuring must not become the user's. */
@@ -96,7 +105,7 @@ export function createTap(context: TapContext, request: TapRequest): Tap {
       isStream = form === 'events' || form === 'lines'
       if (isCompressed(head.contentEncoding)) quality.add('encoded')
       else isOpaque = form === 'opaque'
-      answer = createAnswer(form, dialect, onOutput, count)
+      answer = createAnswer(form, parts)
     },
     read(bytes, elapsedUs) {
       readUs = elapsedUs

@@ -29,9 +29,11 @@ export function measuredPart(report: Report): string {
   const benches = Object.entries(report.benches).map(
     ([name, { commit, runs, share, readNs, figures }]) => {
       const part = share === 1 ? '' : `, of ${share} of the work`
-      const [before, after] = readNs.map(Math.round)
-      const read = `a random read of memory took ${before} ns before it, ${after} after`
-      const how = `Commit ${commit}; runs: ${runs}${part}; ${read}.`
+      const [before, after] = readNs?.map(Math.round) ?? []
+      const read = readNs
+        ? `; a random read of memory took ${before} ns before it, ${after} after`
+        : ''
+      const how = `Commit ${commit}; runs: ${runs}${part}${read}.`
       return `### ${name}\n\n${how}\n\n${markdown(tableCells(name, figures))}`
     },
   )

@@ -22,8 +22,8 @@ export interface Measured {
   readonly commit: string
   readonly runs: number
   readonly share: number
-  /** Of a random read of memory, before the bench and after it. */
-  readonly readNs: readonly [number, number]
+  /** Of a random read of memory, before the bench and after it; earlier reports are without. */
+  readonly readNs?: readonly [number, number]
   readonly figures: readonly Figure[]
 }
 

@@ -25,10 +25,12 @@ const AWAY_MS = 10_000
 const AFTER_MS = 3_000
 /** More than between two looks of the collector at its own counts. */
 const REPORT_MS = 6_000
+/** The collector's own deadline of a send, and some. */
+const SENT_MS = 150_000
 
 /** Its own broker: this one is killed. */
 describe('broker/collector, whose Kafka is killed under load', function () {
-  this.timeout(120_000)
+  this.timeout(2 * SENT_MS)
   let folder: string
   let stack: Stack
   let cluster: Cluster
@@ -70,7 +72,7 @@ describe('broker/collector, whose Kafka is killed under load', function () {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  it('answers every call meanwhile, and has each record at most once, or calls it unknown', async () => {
+  it('answers every call meanwhile, and has each of their records once', async () => {
     const [, url] = /collector: (http:\S+) ->/.exec(collector.output())!
     let calling = true
     let failed = 0
@@ -96,24 +98,24 @@ describe('broker/collector, whose Kafka is killed under load', function () {
     expect(failed, 'calls that failed').equal(0)
     expect(backAt - killedAt, 'calls while it was away').above(CALLERS)
 
-    // Of what was under way when the broker was killed nobody knows whether it is in the log.
     const { sent, unknown } = await settled()
+    // What was under way when the broker was killed has been sent again, with its numbers.
+    expect(unknown, 'records of which nobody knows').equal(0)
     const quiet = { clock: systemClock, log: () => {}, isStopped: () => false }
     const logged = await retrying(() => cluster.readTopic<TokenEvents>(TOKEN_EVENTS), quiet)
-    expect(logged.length).within(sent, sent + unknown)
+    expect(logged.length).equal(sent)
     const places = logged.map(({ request_id, first_chunk }) => `${request_id} ${first_chunk}`)
     expect(new Set(places).size, 'none is there twice').equal(logged.length)
-    expect(unknown, 'what one send of each partition holds').below(sent / 10)
 
     const asked = upstream.seen.map(({ headers }) => String(headers['x-lens-request-id']))
     const byRequest = Map.groupBy(logged, ({ request_id }) => request_id)
-    const whole = asked.filter((id) => isWhole(byRequest.get(id) ?? []))
-    expect(asked.length - whole.length, 'calls that are not whole').at.most(unknown)
+    const torn = asked.filter((id) => !isWhole(byRequest.get(id) ?? []))
+    expect(torn, 'calls that are not whole').deep.equal([])
   })
 
   /** The collector's own counts, once nothing waits in it any more. */
   async function settled(): Promise<{ readonly sent: number; readonly unknown: number }> {
-    const deadline = Date.now() + 60_000
+    const deadline = Date.now() + SENT_MS
     let before = ''
     for (;;) {
       const text = await (await fetch(page)).text()

@@ -1,5 +1,6 @@
 import { type Dialect, NOTHING, type ReadObject, type Said } from './dialect.ts'
 import { type Fields, fieldsOf, isFields, isText } from './fields.ts'
+import { textIn } from './text-in.ts'
 import type { GivenUsage } from './usage.ts'
 
 /**
@@ -39,8 +40,8 @@ function create(): ReadObject {
 
   const types: Readonly<Record<string, ReadObject>> = {
     message_start: ({ message }) => start(fieldsOf(message)),
-    content_block_start: ({ content_block: block }) => chunkIf(isFields(block) && isBegun(block)),
-    content_block_delta: ({ delta }) => chunkIf(isFields(delta) && isOutput(delta)),
+    content_block_start: ({ content_block: block }) => chunkIf(isBegun, block),
+    content_block_delta: ({ delta }) => chunkIf(isOutput, delta),
     message_delta: ({ delta, usage }) => ({
       finishReason: fieldsOf(delta).stop_reason,
       usage: usageOf(usage, fieldsOf(usage).output_tokens),
@@ -56,10 +57,10 @@ function create(): ReadObject {
 const INPUT_PARTS = ['input_tokens', 'cache_creation_input_tokens', 'cache_read_input_tokens']
 
 const DONE: Said = Object.freeze({ done: true })
-const CHUNK: Said = Object.freeze({ chunks: 1 })
 
-function chunkIf(hasOutput: boolean): Said {
-  return hasOutput ? CHUNK : NOTHING
+function chunkIf(hasOutput: (part: Fields) => boolean, part: unknown): Said {
+  if (!isFields(part) || !hasOutput(part)) return NOTHING
+  return { chunks: 1, texts: () => [textIn(part)] }
 }
 
 /**

@@ -9,6 +9,8 @@ export interface Said {
   readonly index?: unknown
   /** How many of them it has output for: each one's is a chunk. */
   readonly chunks?: number
+  /** What each of these chunks says, for a tokenizer; left out where the server counts. */
+  readonly texts?: () => readonly string[]
   /** Counts so far, never those of this object alone; `outputTokens` is that of the choice. */
   readonly usage?: GivenUsage
   readonly finishReason?: unknown

@@ -1,5 +1,6 @@
 import type { Dialect, Said } from './dialect.ts'
 import { type Fields, fieldsOf, isText, listOf } from './fields.ts'
+import { textIn } from './text-in.ts'
 
 /**
  * Ollama's own API: a JSON object on each line, streamed unless the request says no.
@@ -24,6 +25,7 @@ function read(value: Fields): Said {
   return {
     model: value.model,
     chunks: hasOutput ? 1 : 0,
+    texts: () => [textIn(value)],
     // Both come with the last line.
     usage: { inputTokens: value.prompt_eval_count, outputTokens: value.eval_count },
     finishReason: value.done_reason,

@@ -20,16 +20,20 @@ function read(value: Fields): Said {
   const { type } = value
   if (value.object === 'response') return ofResponse(value)
   if (typeof type !== 'string') return { error: value.error }
-  if (type.endsWith('.delta')) return isText(value.delta) ? { chunks: 1 } : NOTHING
-  if (type === 'response.output_item.added') return namesTool(value.item) ? { chunks: 1 } : NOTHING
+  if (type.endsWith('.delta')) return isText(value.delta) ? chunkOf(value.delta) : NOTHING
+  if (type === 'response.output_item.added') return toolNamed(value.item)
   if (ENDS.has(type)) return { ...ofResponse(fieldsOf(value.response)), done: true }
   if (type === 'error') return { error: value.error ?? { code: value.code } }
   return isFields(value.response) ? { model: value.response.model } : NOTHING
 }
 
 /** The name of a tool is what the model wrote first of a call. */
-function namesTool(item: unknown): boolean {
-  return isFields(item) && isText(item.name)
+function toolNamed(item: unknown): Said {
+  return isFields(item) && isText(item.name) ? chunkOf(item.name) : NOTHING
+}
+
+function chunkOf(text: string): Said {
+  return { chunks: 1, texts: () => [text] }
 }
 
 function ofResponse(response: Fields): Said {

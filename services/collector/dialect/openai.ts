@@ -1,6 +1,7 @@
 import type { Dialect, Said } from './dialect.ts'
 import { type Fields, fieldsOf, isFields, isText, listOf } from './fields.ts'
 import { readLlamaCpp } from './llama-cpp.ts'
+import { textIn } from './text-in.ts'
 import type { ChunkShape, GivenUsage } from './usage.ts'
 
 /**
@@ -22,20 +23,16 @@ function isLlamaCpp(value: Fields): boolean {
 
 function read(value: Fields): Said {
   const choices = listOf(value.choices)
-  let chunks = 0
-  let finishReason: unknown
-  for (const choice of choices) {
-    if (!isFields(choice)) continue
-    if (hasOutput(choice)) chunks += 1
-    finishReason = choice.finish_reason ?? finishReason
-  }
+  const said = choices.filter(isFields)
+  const withOutput = said.filter(hasOutput)
   return {
     model: value.model,
     choices: choices.length,
     index: fieldsOf(choices[0]).index,
-    chunks,
+    chunks: withOutput.length,
+    texts: () => withOutput.map(({ text, delta }) => (isText(text) ? text : textIn(delta))),
     usage: isFields(value.usage) ? openAiUsage(value.usage) : undefined,
-    finishReason,
+    finishReason: said.findLast(({ finish_reason: reason }) => reason)?.finish_reason,
     error: errorIn(value),
   }
 }

@@ -3,18 +3,23 @@ import type { Dialect, Said } from './dialect.ts'
 import { isFields, parseFields } from './fields.ts'
 import { type ChunkShape, createUsageCounter, type Usage } from './usage.ts'
 
+/** An event with output. */
+export interface Output {
+  readonly kind: 'output'
+  /** Choices with output: each one's delta is a chunk of the request. */
+  readonly chunks: number
+  /** Output tokens of the chunk; null when the server does not count as it goes. */
+  readonly tokens: number | null
+  /** What each chunk says, where that is asked for and nobody has counted it. */
+  readonly texts?: readonly string[]
+}
+
 /**
  * What one event of the stream was. An event may be several things at once (the last text and the
  * usage): the kind is the first that applies of error, output, done; all of it is in the facts.
  */
 export type Reading =
-  | {
-      readonly kind: 'output'
-      /** Choices with output: each one's delta is a chunk of the request. */
-      readonly chunks: number
-      /** Output tokens of the chunk; null when the server does not count as it goes. */
-      readonly tokens: number | null
-    }
+  | Output
   | { readonly kind: 'done' | 'other' }
   | { readonly kind: 'error'; readonly errorType: string }
 
@@ -51,7 +56,7 @@ export interface Reader {
   /** A parsed object of the stream, as client libraries give them. */
   object(value: unknown): Reading
   /** A chunk that is as one before but for its text, and has no usage. */
-  again(shape: ChunkShape): Reading
+  again(shape: ChunkShape): Output
   /** A whole answer that was not streamed. */
   body(text: string): void
   readonly facts: () => Facts
@@ -61,10 +66,10 @@ const MODEL_LENGTH_MAX = 256
 
 const OTHER: Reading = Object.freeze({ kind: 'other' })
 const DONE: Reading = Object.freeze({ kind: 'done' })
-const ONE_CHUNK: Reading = Object.freeze({ kind: 'output', chunks: 1, tokens: null })
+const ONE_CHUNK: Output = Object.freeze({ kind: 'output', chunks: 1, tokens: null })
 
-/** A reader at the beginning of a response. */
-export function createReader({ create }: Dialect): Reader {
+/** A reader at the beginning of a response; of what it says only with `wantsTexts`. */
+export function createReader({ create }: Dialect, wantsTexts = false): Reader {
   const read = create()
   const counter = createUsageCounter()
   let model = ''
@@ -97,6 +102,9 @@ export function createReader({ create }: Dialect): Reader {
     const shape = { choices, index: typeof index === 'number' ? index : 0, hasOutput }
     const tokens = counter.chunk(shape, usage)
     if (!hasOutput) return said.done ? DONE : OTHER
+    if (wantsTexts && tokens === null) {
+      return { kind: 'output', chunks, tokens, texts: said.texts?.() ?? [] }
+    }
     return chunks === 1 && tokens === null ? ONE_CHUNK : { kind: 'output', chunks, tokens }
   }
 
@@ -109,7 +117,7 @@ export function createReader({ create }: Dialect): Reader {
     return Boolean(said.error)
   }
 
-  function again(shape: ChunkShape): Reading {
+  function again(shape: ChunkShape): Output {
     counter.chunk(shape, null)
     return ONE_CHUNK
   }

@@ -205,7 +205,7 @@ describe('collector/ingest', () => {
   })
 
   it('says what there is when a call is of another kind', async () => {
-    expect(await post(LEAST, { path: '/v1/traces' })).include({ status: 404 })
+    expect(await post(LEAST, { path: '/v1/metrics' })).include({ status: 404 })
     expect(await post(LEAST, { method: 'PUT' })).include({ status: 405 })
     // A page of another site may send this without being asked.
     expect(await post(LEAST, { type: 'text/plain;x=json' })).include({ status: 415 })

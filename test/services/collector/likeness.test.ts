@@ -118,12 +118,12 @@ describe('collector/likeness', () => {
         if (reading.kind === 'output') want.push([reading.chunks, reading.tokens])
       })
       const got: unknown[] = []
-      const answer = createAnswer(
-        'events',
-        OPENAI,
-        (...output) => got.push(output.slice(0, 2)),
-        () => {},
-      )
+      const answer = createAnswer('events', {
+        dialect: OPENAI,
+        onOutput: ({ chunks, tokens }) => got.push([chunks, tokens]),
+        count: () => {},
+        wantsTexts: false,
+      })
       for (const bytes of readsOf(events, seed)) {
         plain.push(bytes)
         answer.push(bytes)
