@@ -202,6 +202,14 @@ export const collectorConfig = z.strictObject({
     .prefault('2m')
     .meta(named('SEND_DEADLINE'))
     .describe('Within which records must be acknowledged, with all attempts; 30s when it stops'),
+  nice: z.coerce
+    .number()
+    .int()
+    .min(-20)
+    .max(19)
+    .default(0)
+    .meta(named('NICE'))
+    .describe('Priority of the process on a machine that others use; below 0 needs CAP_SYS_NICE'),
   stopGrace: duration
     .prefault('10s')
     .meta(named('STOP_GRACE'))

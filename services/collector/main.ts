@@ -1,5 +1,7 @@
+import { setPriority } from 'node:os'
 import { TOPICS } from '../../schemas/topics.ts'
 import { runMain, serviceOptions } from '../bus/service.ts'
+import { LensError } from '../core/errors.ts'
 import { startCollector } from './collector.ts'
 import { collectorConfig, usage } from './config.ts'
 import { reportCollector } from './report.ts'
@@ -9,6 +11,7 @@ await runMain({
   usage,
   options: collectorConfig.extend(serviceOptions),
   async start(config, { bus, codec, log }, health) {
+    goFirst(config.nice)
     const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
     const collector = await startCollector({
       config,
@@ -31,3 +34,13 @@ await runMain({
     }
   },
 })
+
+/** Chunks are stamped when this process gets its turn. */
+function goFirst(nice: number): void {
+  try {
+    if (nice !== 0) setPriority(nice)
+  } catch (cause) {
+    const message = `--nice ${nice}: ${(cause as Error).message}; below 0 needs CAP_SYS_NICE`
+    throw new LensError('configuration_invalid', message, { cause })
+  }
+}

@@ -12,7 +12,7 @@ export interface Runs {
 }
 
 /** Requests are spread over so many visits an interval: one visit to all would stop the loop. */
-const SLOTS = 10
+const SLOTS = 50
 
 /** One timer for all requests; it runs only while there are any. */
 export function createRuns(everyMs = 1000, timers: Timers = SYSTEM_TIMERS): Runs {

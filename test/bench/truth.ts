@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { tmpdir } from 'node:os'
+import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TokenEvents } from '../../schemas/records.ts'
 import type { EngineModel } from '../../services/engine/models.ts'
@@ -13,6 +13,12 @@ import { startNodeProxy } from './tap/parties.ts'
 const STREAMS = 200
 const CHUNKS = 100_000
 const ALL: Target = { of: 'value', is: 'at least', bound: 100 }
+/** As of a service that has been running: later ones are stamped by compiled code. */
+const WARM_UP_US = 10e6
+/** As with --nice: the engine and the client, on the same processors, are the load's. */
+const NICE = -10
+/** Without, too; root may give what CAP_SYS_NICE gives. */
+const NICES = process.getuid?.() === 0 ? [NICE, 0] : [0]
 const STAMP_ERROR: Target = { of: 'value', is: 'at most', bound: 1 }
 const ROOT = new URL('../../', import.meta.url).pathname
 
@@ -34,18 +40,25 @@ const MODEL: EngineModel = {
 export const truth: Bench = {
   async *run({ runs, share, log }) {
     const right: number[] = []
-    const p99: number[] = []
+    const p99 = new Map<number, number[]>(NICES.map((nice) => [nice, []]))
     let chunks = 0
     for (let run = 0; run < runs; run++) {
-      const found = await compare(Math.ceil(CHUNKS * share))
-      chunks = found.chunks
-      log(`${chunks} chunks: ${found.errors} wrong`)
-      right.push(100 * (1 - found.errors / chunks))
-      p99.push(found.errorsUs[Math.floor(found.errorsUs.length * 0.99)]! / 1000)
+      for (const [nice, found] of p99) {
+        const { errors, errorsUs, ...counted } = await compare(Math.ceil(CHUNKS * share), nice)
+        chunks = counted.chunks
+        log(`${chunks} chunks: ${errors} wrong`)
+        right.push(100 * (1 - errors / chunks))
+        const late = errorsUs[Math.floor(errorsUs.length * 0.99)]
+        if (late !== undefined) found.push(late / 1000)
+      }
     }
     const of = `${STREAMS} streams, ${chunks} chunks`
     yield { what: `chunks with their tokens, ${of}`, unit: '%', values: right, target: ALL }
-    yield { what: `stamp error p99, ${of}`, unit: 'ms', values: p99, target: STAMP_ERROR }
+    for (const [nice, values] of p99) {
+      const what = `stamp error p99, ${of}, --nice ${nice}`
+      const own = nice === NICES[0] ? { target: STAMP_ERROR } : {}
+      if (values.length > 0) yield { what, unit: 'ms', values, ...own }
+    }
   },
 }
 
@@ -56,23 +69,27 @@ interface Found {
   errors: number
   /** How much later than the fastest of its request each chunk was stamped; ascending. */
   readonly errorsUs: number[]
+  /** Wall clock, when the first request was sent. */
+  sinceUs: number
 }
 
 /** Measures 200 streams until so many chunks have come, and compares each with what was sent. */
-export async function compare(chunksMin: number): Promise<Found> {
+export async function compare(chunksMin: number, nice = 0): Promise<Found> {
   const folder = mkdtempSync(join(tmpdir(), 'lens-truth-'))
   const [models, truths, records] = ['models', 'truth', 'records'].map((name) => join(folder, name))
   writeFileSync(models!, JSON.stringify([MODEL]))
   const engine = await startEngine(['--models', models!, '--truth', truths!])
   const proxy = await startNodeProxy('collector.ts', engine.port, records)
   try {
+    if (nice !== 0) for (const pid of proxy.pids) setPriority(pid, nice)
     await load(proxy.port, chunksMin)
   } finally {
     await proxy.stop()
     await engine.stop()
   }
   const measured = Map.groupBy(linesOf<TokenEvents>(records!), ({ request_id }) => request_id)
-  const found: Found = { chunks: 0, errors: 0, errorsUs: [] }
+  const starts = [...measured.values()].map(([first]) => first!.started_at)
+  const found: Found = { chunks: 0, errors: 0, errorsUs: [], sinceUs: Math.min(...starts) }
   for (const sent of linesOf<TruthRecord>(truths!)) {
     check(sent, measured.get(sent.request_id) ?? [], found)
   }
@@ -98,7 +115,10 @@ function check(sent: TruthRecord, records: readonly TokenEvents[], found: Found)
   }
   // The clocks of the two begin at different times: what the fastest chunk took is no error.
   const leastUs = Math.min(...delaysUs)
-  for (const delayUs of delaysUs) found.errorsUs.push(delayUs - leastUs)
+  const warmUs = found.sinceUs + WARM_UP_US - (records[0]?.started_at ?? 0)
+  for (const [i, delayUs] of delaysUs.entries()) {
+    if (sent.chunks[i]!.at_us > warmUs) found.errorsUs.push(delayUs - leastUs)
+  }
 }
 
 function linesOf<T>(file: string): readonly T[] {
