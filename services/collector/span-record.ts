@@ -38,7 +38,9 @@ export function recordsOfSpan(from: OtlpSpan): readonly TokenEvents[] | SpanFaul
   const [startUs, endUs] = [usOf(span.startTimeUnixNano), usOf(span.endTimeUnixNano)]
   const labels = labelsOf(placeOf(from).id, own, resource)
   const ttftUs = Math.round(Number(first(own, names.TTFT_S) ?? Number.NaN) * 1e6)
-  if (!isText(span.traceId) || !isText(span.spanId)) return fault('traceId, spanId', 'be given')
+  if (!/^[0-9a-f]{32}-[0-9a-f]{16}$/i.test(labels.request_id)) {
+    return fault('traceId, spanId', 'be 32 and 16 hexadecimal digits')
+  }
   if (labels.model === '') return fault(names.MODEL[0]!, 'be given')
   if (startUs === null) return fault('startTimeUnixNano', 'be nanoseconds since 1970')
   if (endUs === null || endUs < startUs) return fault('endTimeUnixNano', 'not be before the start')

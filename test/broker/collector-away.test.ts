@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
@@ -52,7 +52,8 @@ describe('broker/collector, whose Kafka is killed under load', function () {
       }
       response.end(`${frame(FINISH)}${frame({ choices: [], usage: usage(CHUNKS) })}${DONE}`)
     })
-    const own = ['--port', '0', '--upstream', upstream.url, '--spool', join(folder, 'spool')]
+    const spool = ['--spool', join(folder, 'spool')]
+    const own = ['--port', '0', '--upstream', upstream.url, '--nice', '1', ...spool]
     const [port] = await pickPorts(1)
     page = `http://127.0.0.1:${port}/metrics`
     const telemetry = {
@@ -73,6 +74,7 @@ describe('broker/collector, whose Kafka is killed under load', function () {
   })
 
   it('answers every call meanwhile, and has each of their records once', async () => {
+    expect(getPriority(collector.child.pid!)).equal(1)
     const [, url] = /collector: (http:\S+) ->/.exec(collector.output())!
     let calling = true
     let failed = 0

@@ -170,7 +170,7 @@ describe('collector/ingest, spans', () => {
     [{ attributes: { 'gen_ai.operation.name': 'chat' } }, /gen_ai\.request\.model must be given$/],
     [{ attributes: CHAT, more: { startTimeUnixNano: 'x' } }, /startTimeUnixNano must be nanosec/],
     [{ attributes: CHAT, endS: -1 }, /endTimeUnixNano must not be before the start$/],
-    [{ attributes: CHAT, more: { spanId: '' } }, /traceId, spanId must be given$/],
+    [{ attributes: CHAT, more: { spanId: 'hi' } }, /traceId, spanId must be 32 and 16 hexadeci/],
     [{ attributes: CHAT, startS: 90, endS: 91 }, /the event time is more than a minute ahead/],
     [
       { attributes: { ...CHAT, 'gen_ai.response.time_to_first_chunk': 250 } },
