@@ -3,11 +3,11 @@ import { LensError } from '../core/errors.ts'
 import type { Appended, NewRecord, Sink } from './port.ts'
 
 /**
- * Two minutes of a broker that refuses connections: of the producer's own tries, and of those that
- * its client makes in each of them to find the broker again. Who gives a send up earlier must say
- * so by its signal: kafkajs would append it later, behind what was sent after it.
+ * Two minutes of a broker that answers that it cannot, or that a patient client looks for. Who
+ * gives a send up earlier must say so by its signal: kafkajs would append it later, behind what
+ * was sent after it.
  */
-export const SINK_RETRY = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 30 }
+const RETRY = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 30 }
 const CONNECT_DEADLINE_MS = 60_000
 
 /** Answers with which the broker has said no: nothing was appended. */
@@ -111,11 +111,14 @@ async function connect(kafka: Kafka): Promise<Producer> {
     idempotent: true,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
-    retry: SINK_RETRY,
+    retry: RETRY,
   })
+  const connected = producer.connect()
   try {
-    await withDeadline(producer.connect())
+    await withDeadline(connected)
   } catch (cause) {
+    // One that comes to it later is nobody's.
+    connected.then(() => producer.disconnect()).catch(() => {})
     const message = `the Kafka producer could not connect: ${(cause as Error).message}`
     throw new LensError('broker_unavailable', message, { retryable: true, cause })
   }

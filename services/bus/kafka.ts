@@ -2,7 +2,7 @@ import './kafkajs-patch.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Admin, Kafka, type LogEntry, logLevel, type RetryOptions } from 'kafkajs'
 import { LensError } from '../core/errors.ts'
-import { createKafkaSink, SINK_RETRY } from './kafka-sink.ts'
+import { createKafkaSink } from './kafka-sink.ts'
 import { createKafkaSource, readPartition } from './kafka-source.ts'
 import type { Bus, TopicSpec } from './port.ts'
 
@@ -14,6 +14,12 @@ export interface KafkaOptions {
 
 /** A user who has named a broker that is not there hears of it within a quarter of a minute. */
 const RETRY: RetryOptions = { initialRetryTime: 100, maxRetryTime: 5_000, retries: 8 }
+
+/**
+ * A send in whose middle the broker goes is over when its client does not find it again; who may
+ * send the same twice need not wait for that.
+ */
+const PATIENT: RetryOptions = { ...RETRY, retries: 30 }
 
 /** The bus on Apache Kafka, by kafkajs 2.2.4 without its transactions (design §4). */
 export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
@@ -28,8 +34,6 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
       logCreator: () => (entry) => tell(entry, log),
     })
   const kafka = client(RETRY)
-  // A send in whose middle the broker goes is over when the client does not find it again.
-  const sending = client(SINK_RETRY)
   let connected: Promise<Admin> | null = null
 
   function admin(): Promise<Admin> {
@@ -41,7 +45,7 @@ export function createKafkaBus({ brokers, clientId, log }: KafkaOptions): Bus {
   }
 
   return {
-    sink: () => createKafkaSink(sending),
+    sink: (patient = false) => createKafkaSink(patient ? client(PATIENT) : kafka),
     source: (group, topics) => createKafkaSource({ kafka, admin, group, topics }),
     async partitionCounts(topics) {
       const client = await admin()

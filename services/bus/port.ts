@@ -109,7 +109,8 @@ export interface OffsetRange {
 }
 
 export interface Bus {
-  sink(): Promise<Sink>
+  /** A patient one looks two minutes for a broker that goes in the middle of an append. */
+  sink(patient?: boolean): Promise<Sink>
   source(group: string, topics: readonly string[]): Source
   /** Partition counts; a missing topic is absent from the answer. */
   partitionCounts(topics: readonly string[]): Promise<Readonly<Record<string, number>>>

@@ -12,6 +12,11 @@ const NOT_BELOW = 'not be below zero'
 /** What the schema cannot say of a record of token events. */
 const RUN_RULES: readonly Rule<TokenEvents>[] = [
   ['request_id', (r) => isName(r.request_id), `be a text of 1 to ${TEXT_LENGTH_MAX} characters`],
+  [
+    'source',
+    (r) => r.source.length <= TEXT_LENGTH_MAX,
+    `have ${TEXT_LENGTH_MAX} characters at most`,
+  ],
   ['attributes', (r) => labelsLength(r) <= LABELS_LENGTH_MAX, 'be shorter, with all labels'],
   ['started_at', (r) => r.started_at > 0, 'be microseconds since 1970'],
   ['gaps_us', (r) => r.gaps_us.every(isCount), 'hold no gap below zero'],

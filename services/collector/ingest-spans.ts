@@ -1,6 +1,13 @@
 import type { TokenEvents } from '../../schemas/records.ts'
-import { type OtlpForm, readSpans } from './otlp-trace.ts'
-import { placeOf, recordsOfSpan, type SpanPlace } from './span-record.ts'
+import { type OtlpForm, type OtlpSpan, readSpans } from './otlp-trace.ts'
+import {
+  type Attributes,
+  attributesOf,
+  callAttributes,
+  placeOf,
+  recordsOfCall,
+  type SpanPlace,
+} from './span-record.ts'
 
 /** A span that is a call of a model, and its records. */
 export interface Call extends SpanPlace {
@@ -8,48 +15,102 @@ export interface Call extends SpanPlace {
 }
 
 export interface SpanReading {
+  /** The calls that count. */
   readonly calls: readonly Call[]
-  /** What is wrong with the others that would be one. */
+  /** What is wrong with others that would be one. */
   readonly faults: readonly string[]
+  /** They are in the queue: known from now on. */
+  took(): void
 }
 
-export interface SpanReader {
-  /** The calls in a body that are not known yet. Throws when it is no request of an exporter. */
-  read(form: OtlpForm, bytes: Uint8Array): SpanReading
-  /** These are known from now on. */
-  took(calls: readonly Call[]): void
-}
+/** Finds the calls in a body; null when it has too many spans. Throws when it is no request. */
+export type ReadCalls = (form: OtlpForm, bytes: Uint8Array) => SpanReading | null
 
+/** Of one body: reading so many takes some tens of milliseconds. */
+export const SPANS_MAX = 2_048
 /** Spans that are remembered: those of some minutes, since exporters give up after one or two. */
 const KNOWN_MAX = 65_536
+/** Layers of instrumentation inside one another. */
+const DEPTH_MAX = 16
 
 /**
- * Finds the calls in the bodies of exporters. An exporter that got no answer sends a body again;
- * and a call that goes through two instrumented layers has a span of each, one inside the other,
- * of which the inner one counts: it ends first, so it never comes in a later body.
+ * A reader of bodies, which come in any order, and again when an exporter has got no answer. A call
+ * that goes through instrumented layers has a span of each, one inside the other: it counts once,
+ * as the innermost of the first body that has one of them. `faultOf` tells what no record may be.
  */
-export function createSpanReader(): SpanReader {
-  const known = new Set<string>()
-  return {
-    read(form, bytes) {
-      const calls: Call[] = []
-      const faults: string[] = []
-      for (const span of readSpans(form, bytes)) {
+export function createSpanReader(faultOf: (records: Call['records']) => string | null): ReadCalls {
+  const [taken, around] = [createRecent(), createRecent()]
+
+  /** Good calls by id, and what is wrong with the others. */
+  function judge(spans: readonly OtlpSpan[]): { good: Map<string, Call>; faults: string[] } {
+    const good = new Map<string, Call>()
+    const faults: string[] = []
+    const resources = new Map<unknown, Attributes>()
+    for (const { span, resource } of spans) {
+      const own = callAttributes(span)
+      if (own === null) continue
+      const place = placeOf(span)
+      if (place === null) {
+        faults.push('a span: traceId and spanId must be 32 and 16 hexadecimal digits')
+        continue
+      }
+      const shared = resources.get(resource) ?? attributesOf(resource)
+      resources.set(resource, shared)
+      const records = recordsOfCall(span, place.id, own, shared)
+      const what = 'must' in records ? `${records.field} must ${records.must}` : faultOf(records)
+      if (what !== null) faults.push(`span ${place.id}: ${what}`)
+      else good.set(place.id, { ...place, records: records as Call['records'] })
+    }
+    return { good, faults }
+  }
+
+  return (form, bytes) => {
+    const spans = readSpans(form, bytes, SPANS_MAX)
+    if (spans === null) return null
+    const parents = new Map(
+      spans.flatMap(({ span }) => {
         const place = placeOf(span)
-        const records = recordsOfSpan(span)
-        if ('must' in records)
-          faults.push(`span ${place.id}: ${records.field} must ${records.must}`)
-        else if (records.length > 0) calls.push({ ...place, records })
-      }
-      const outer = new Set(calls.map(({ parentId }) => parentId))
-      return { calls: calls.filter(({ id }) => !outer.has(id) && !known.has(id)), faults }
-    },
-    took(calls) {
-      for (const { id, parentId } of calls) known.add(id).add(parentId)
-      for (const id of known) {
-        if (known.size <= KNOWN_MAX) return
-        known.delete(id)
-      }
+        return place ? [[place.id, place.parentId] as const] : []
+      }),
+    )
+    const { good, faults } = judge(spans)
+    const outsides = new Map([...good.keys()].map((id) => [id, outside(id, parents)]))
+    const outer = new Set([...outsides.values()].flat())
+    const calls = [...good.values()].filter(({ id }) => {
+      const isKnown = taken.has(id) || around.has(id) || outsides.get(id)!.some(taken.has)
+      return !outer.has(id) && !isKnown
+    })
+    return {
+      ...{ calls, faults },
+      took() {
+        for (const { id } of calls) {
+          taken.add(id)
+          for (const each of outsides.get(id)!) around.add(each)
+        }
+      },
+    }
+  }
+}
+
+/** The ids of the spans that a span is in, as far as they are in its body, and one more. */
+function outside(id: string, parents: ReadonlyMap<string, string>): readonly string[] {
+  const ids: string[] = []
+  let next = parents.get(id)
+  while (next && next !== id && ids.length < DEPTH_MAX) {
+    ids.push(next)
+    next = parents.get(next)
+  }
+  return ids
+}
+
+/** Ids of late. */
+function createRecent() {
+  const ids = new Set<string>()
+  return {
+    has: (id: string) => ids.has(id),
+    add(id: string) {
+      ids.add(id)
+      if (ids.size > KNOWN_MAX) ids.delete(ids.values().next().value!)
     },
   }
 }

@@ -13,7 +13,7 @@ import {
   type IngestRecord,
 } from './ingest-reader.ts'
 import { brokenRule } from './ingest-rules.ts'
-import { type Call, createSpanReader, type SpanReading } from './ingest-spans.ts'
+import { createSpanReader, SPANS_MAX, type SpanReading } from './ingest-spans.ts'
 import { sizeOf } from './lanes.ts'
 import { OTLP_FORMS, type OtlpForm } from './otlp-trace.ts'
 import type { Queue } from './queue.ts'
@@ -68,7 +68,7 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     [RESOURCE_SAMPLES, createSampleDecoder(codec, RESOURCE_SAMPLES, FUTURE_MS)],
   ])
   const reader = createIngestReader(recordsMax)
-  const spans = createSpanReader()
+  const readCalls = createSpanReader(faultOfRecords)
 
   /** A body that is one record, as it is in the topic. */
   async function avroRecord(topic: string, body: Buffer): Promise<IngestReading> {
@@ -115,13 +115,11 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
   }
 
   /** What no consumer of the topic would take. */
-  function faultOfCall({ id, records }: Call): string | null {
-    for (const record of records) {
-      const broken = brokenRule(record)
-      if (broken) return `span ${id}: ${broken.field} must ${broken.must}`
-    }
-    const fault = firstFault(TOKEN_EVENTS, records.map(encoded))
-    return fault && `span ${id}: ${fault.message}`
+  function faultOfRecords(records: readonly TokenEvents[]): string | null {
+    const broken = records.map(brokenRule).find((rule) => rule !== null)
+    if (broken) return `${broken.field} must ${broken.must}`
+    const { message = null } = firstFault(TOKEN_EVENTS, records.map(encoded)) ?? {}
+    return message
   }
 
   function encoded(record: TokenEvents): Encoded {
@@ -136,20 +134,19 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     }
     const body = await bodyOf(request, SPANS_BODY)
     if ('status' in body) return body
-    let reading: SpanReading
+    let reading: SpanReading | null
     try {
-      reading = spans.read(form, body)
+      reading = readCalls(form, body)
     } catch {
       return { status: 400, code: 'bad_request', message: `The body is no OTLP as ${form}.` }
     }
-    const judged = reading.calls.map((call) => ({ call, fault: faultOfCall(call) }))
-    const good = judged.flatMap(({ call, fault }) => (fault === null ? call : []))
-    const records = good.flatMap((call) => call.records).map(encoded)
+    const many = `A body may have ${SPANS_MAX} spans.`
+    if (!reading) return { status: 413, code: 'too_many', message: many }
+    const records = reading.calls.flatMap((call) => call.records).map(encoded)
     const refusal = put(TOKEN_EVENTS, records)
     if (refusal) return refusal
-    spans.took(good)
-    const faults = [...reading.faults, ...judged.flatMap(({ fault }) => fault ?? [])]
-    return { accepted: records.length, faults }
+    reading.took()
+    return { accepted: records.length, faults: reading.faults }
   }
 
   return async (request) => {

@@ -54,7 +54,7 @@ export async function openLens(options: LensOptions): Promise<Lens> {
     const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
     const spool = folder ? openSpool({ folder, bytesMax: SPOOL_BYTES_MAX, log }) : undefined
     const { encode } = codec
-    return createQueue({ sink: () => bus.sink(), encode, partitions, spool, log })
+    return createQueue({ sink: () => bus.sink(true), encode, partitions, spool, log })
   }
 
   const queue = await openQueue().catch(async (error: unknown) => {

@@ -15,7 +15,7 @@ await runMain({
     const partitions = await bus.partitionCounts(TOPICS.map((topic) => topic.name))
     const collector = await startCollector({
       config,
-      sink: () => bus.sink(),
+      sink: () => bus.sink(true),
       codec,
       partitions,
       log,

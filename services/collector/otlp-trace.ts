@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
+import { isFields } from './dialect/fields.ts'
 
 /** The two forms that OTLP over HTTP has. */
 export type OtlpForm = 'protobuf' | 'json'
@@ -28,13 +29,19 @@ const [REQUEST, RESPONSE, STATUS] = [
   protobuf.Type,
 ]
 
-/** All spans of a request of an exporter. Throws when the bytes are no such request. */
-export function readSpans(form: OtlpForm, bytes: Uint8Array): readonly OtlpSpan[] {
-  const request = form === 'json' ? JSON.parse(Buffer.from(bytes).toString('utf8')) : decode(bytes)
+/** The spans of a request of an exporter; null when there are more. Throws when it is none. */
+export function readSpans(
+  form: OtlpForm,
+  bytes: Uint8Array,
+  spansMax: number,
+): readonly OtlpSpan[] | null {
+  const request = form === 'json' ? parse(bytes) : decode(bytes)
   const spans: OtlpSpan[] = []
   for (const { resource, scopeSpans = [] } of request.resourceSpans ?? []) {
     for (const scope of scopeSpans) {
-      for (const span of scope.spans ?? []) spans.push({ resource, span: { ...span } })
+      const own = scope.spans ?? []
+      if (spans.length + own.length > spansMax) return null
+      for (const span of own) spans.push({ resource, span: { ...span } })
     }
   }
   return spans
@@ -57,6 +64,12 @@ export function writeTraceFault(form: OtlpForm, message: string): Uint8Array {
 
 function write(form: OtlpForm, type: protobuf.Type, value: object): Uint8Array {
   return form === 'json' ? Buffer.from(JSON.stringify(value)) : type.encode(value).finish()
+}
+
+function parse(bytes: Uint8Array) {
+  const value = JSON.parse(Buffer.from(bytes).toString('utf8'))
+  if (!isFields(value)) throw new TypeError('it is no object')
+  return value as ReturnType<typeof decode>
 }
 
 function decode(bytes: Uint8Array) {

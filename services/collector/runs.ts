@@ -32,8 +32,9 @@ export function createRuns(everyMs = 1000, timers: Timers = SYSTEM_TIMERS): Runs
 
   return {
     add(meter, publish) {
-      next = (next + 1) % SLOTS
-      const slot = slots[next]!
+      // Its first visit comes after half an interval at least, as short answers are one record.
+      next = (next + 1) % (SLOTS / 2)
+      const slot = slots[(turn + SLOTS - next) % SLOTS]!
       slot.set(meter, publish)
       slotOf.set(meter, slot)
       cancel ??= timers.every(everyMs / SLOTS, visit)

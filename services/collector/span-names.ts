@@ -45,8 +45,10 @@ export const REASONING_TOKENS = [
   'llm.token_count.completion_details.reasoning',
 ]
 
-/** Events at the time of a chunk: of each (OpenLLMetry), or of the first (OpenInference). */
-export const CHUNK_EVENTS = new Set(['llm.content.completion.chunk', 'First Token Stream Event'])
+/** An event at the time of each chunk (OpenLLMetry). */
+export const CHUNK_EVENT = 'llm.content.completion.chunk'
+/** At the time of the first one (OpenInference). */
+export const FIRST_CHUNK_EVENT = 'First Token Stream Event'
 
 /** Ours: nobody else names a tenant. */
 export const TENANT = ['latency_lens.tenant']

@@ -12,59 +12,83 @@ export interface SpanFault {
   readonly must: string
 }
 
-type Attributes = ReadonlyMap<string, unknown>
+export type Attributes = ReadonlyMap<string, unknown>
 
 /** A span's place in its trace. */
 export interface SpanPlace {
   readonly id: string
+  /** Empty when it is the first one, or says no place. */
   readonly parentId: string
 }
 
-/** Where a span is; the ids of two spans are never the same. */
-export function placeOf({ span }: OtlpSpan): SpanPlace {
-  const { traceId, spanId, parentSpanId } = span
-  return { id: `${traceId}-${spanId}`, parentId: parentSpanId ? `${traceId}-${parentSpanId}` : '' }
+/** Where a span is; the ids of two spans are never the same. Null when it does not say so. */
+export function placeOf({ traceId, spanId, parentSpanId }: OtlpSpan['span']): SpanPlace | null {
+  if (!isHex(traceId, 32) || !isHex(spanId, 16)) return null
+  const idOf = (span: string) => `${traceId}-${span}`.toLowerCase()
+  return { id: idOf(spanId), parentId: isHex(parentSpanId, 16) ? idOf(parentSpanId) : '' }
+}
+
+/** What a span that is a call says of it; null of any other span. */
+export function callAttributes(span: OtlpSpan['span']): Attributes | null {
+  const own = attributesOf(span)
+  const known = names.CALLS.find(([name]) => own.has(name))
+  const isCall = known ? known[1].includes(own.get(known[0]) as string) : own.has(names.CALL_SIGN)
+  return isCall ? own : null
 }
 
 /**
- * The records of a span that is a call of a model; none of any other span. What a span does not say
- * is not made up, as docs/collector.md has it: without the times of chunks there are none.
+ * The records of a call. What its span does not say is not made up, as docs/collector.md has it:
+ * without the times of chunks there are none.
  */
-export function recordsOfSpan(from: OtlpSpan): readonly TokenEvents[] | SpanFault {
-  const { span } = from
-  const own = attributesOf(span)
-  if (!isCall(own)) return []
-  const resource = attributesOf(from.resource)
+export function recordsOfCall(
+  span: OtlpSpan['span'],
+  id: string,
+  own: Attributes,
+  resource: Attributes,
+): readonly TokenEvents[] | SpanFault {
   const [startUs, endUs] = [usOf(span.startTimeUnixNano), usOf(span.endTimeUnixNano)]
-  const labels = labelsOf(placeOf(from).id, own, resource)
-  const ttftUs = Math.round(Number(first(own, names.TTFT_S) ?? Number.NaN) * 1e6)
-  if (!/^[0-9a-f]{32}-[0-9a-f]{16}$/i.test(labels.request_id)) {
-    return fault('traceId, spanId', 'be 32 and 16 hexadecimal digits')
-  }
+  const labels = labelsOf(id, own, resource)
   if (labels.model === '') return fault(names.MODEL[0]!, 'be given')
+  const long = Object.entries(labels).find(([, text]) => text.length > LABEL_LENGTH_MAX)
+  if (long) return fault(`what is label ${long[0]}`, `have ${LABEL_LENGTH_MAX} characters at most`)
   if (startUs === null) return fault('startTimeUnixNano', 'be nanoseconds since 1970')
   if (endUs === null || endUs < startUs) return fault('endTimeUnixNano', 'not be before the start')
-  if (ttftUs < 0 || ttftUs > endUs - startUs)
+  const chunks = chunkTimesUs(span, startUs, names.CHUNK_EVENT)
+  const firsts = chunkTimesUs(span, startUs, names.FIRST_CHUNK_EVENT)
+  if (chunks.includes(null) || firsts.includes(null)) {
+    return fault('events[].timeUnixNano', 'be given, and not be before the start')
+  }
+  const ttftUs = Math.round(Number(first(own, names.TTFT_S) ?? Number.NaN) * 1e6)
+  if (ttftUs < 0 || ttftUs > endUs - startUs) {
     return fault(names.TTFT_S[0]!, 'be seconds, and no more than the span has')
-  const times = chunkTimesUs(span, startUs)
-  if (times.length === 0 && ttftUs >= 0) times.push(ttftUs)
-  return measure(labels, { startUs, durationUs: endUs - startUs, times }, own, span)
+  }
+  const durationUs = endUs - startUs
+  const told = [...(firsts as number[]), ...(ttftUs >= 0 ? [ttftUs] : [])]
+  const times = { startUs, durationUs, chunks: chunks as number[], firstUs: told[0] ?? null }
+  return measure(labels, times, own, span)
 }
+
+/** Longer ones are refused, not cut: a label that is a text is somebody's mistake. */
+const LABEL_LENGTH_MAX = 256
 
 interface Times {
   readonly startUs: number
   readonly durationUs: number
-  /** Of the chunks, since the start. */
-  readonly times: readonly number[]
+  /** Of each chunk, since the start. */
+  readonly chunks: readonly number[]
+  /** Of the first one, where the others are not told. */
+  readonly firstUs: number | null
 }
 
 function measure(
-  labels: RequestLabels,
-  { startUs, durationUs, times }: Times,
+  labels: SpanLabels,
+  { startUs, durationUs, chunks, firstUs }: Times,
   own: Attributes,
   span: OtlpSpan['span'],
 ): readonly TokenEvents[] {
-  const meter = createMeter(labels, startUs)
+  const { service, ...named } = labels
+  const attributes: Record<string, string> = service === '' ? {} : { 'service.name': service }
+  const meter = createMeter({ ...named, attributes }, startUs)
   const records: TokenEvents[] = []
   const quality: string[] = []
   const chunk = (atUs: number, tokens: number | null) => {
@@ -72,17 +96,17 @@ function measure(
   }
   const isError = [2, 'STATUS_CODE_ERROR'].includes(fieldsOf(span.status).code as number)
   const usage = usageOf(own)
-  if (times.length > 1) for (const atUs of times) chunk(atUs, null)
-  else if (times.length === 1) {
+  if (chunks.length > 0) for (const atUs of chunks) chunk(atUs, null)
+  else if (firstUs !== null) {
     // Of what came behind the first chunk the span knows when it had ended, and how much it was.
-    const rest = usage.outputTokens === null ? null : Math.max(0, usage.outputTokens - 1)
-    chunk(times[0]!, rest === null ? null : 1)
-    if (!isError && rest !== 0) {
-      chunk(durationUs, rest)
+    const tokens = usage.outputTokens || null
+    chunk(firstUs, tokens && 1)
+    if (!isError && tokens !== 1) {
+      chunk(durationUs, tokens && tokens - 1)
       quality.push('buffered')
     }
   }
-  if (!isError && times.length > 0 && usage.outputTokens === null) quality.push('no_usage')
+  if (!isError && meter.chunks() > 0 && usage.outputTokens === null) quality.push('no_usage')
   const reasons = first(own, names.FINISH_REASONS)
   const end = meter.end({
     status: isError ? 'error' : 'ok',
@@ -93,13 +117,9 @@ function measure(
   return [...records, end]
 }
 
-function isCall(own: Attributes): boolean {
-  const known = names.CALLS.find(([name]) => own.has(name))
-  if (!known) return own.has(names.CALL_SIGN)
-  return known[1].includes(own.get(known[0]) as string)
-}
+type SpanLabels = Omit<RequestLabels, 'attributes'> & { readonly service: string }
 
-function labelsOf(id: string, own: Attributes, resource: Attributes): RequestLabels {
+function labelsOf(id: string, own: Attributes, resource: Attributes): SpanLabels {
   const text = (from: Attributes, ...wanted: readonly string[]) => {
     const value = first(from, wanted)
     return isText(value) ? value : ''
@@ -111,10 +131,10 @@ function labelsOf(id: string, own: Attributes, resource: Attributes): RequestLab
     source: text(resource, 'service.instance.id', 'host.name'),
     provider: text(own, ...names.PROVIDER),
     model: text(own, ...names.MODEL),
-    endpoint: host === '' ? service : port === undefined ? host : `${host}:${port}`,
+    endpoint: host === '' ? service : typeof port === 'number' ? `${host}:${port}` : host,
     region: text(resource, 'cloud.region'),
     tenant: text(own, ...names.TENANT) || text(resource, ...names.TENANT),
-    attributes: service === '' ? {} : { 'service.name': service },
+    service,
   }
 }
 
@@ -129,12 +149,16 @@ function usageOf(own: Attributes): Usage {
   return counter.usage()
 }
 
-function chunkTimesUs(span: OtlpSpan['span'], startUs: number): number[] {
-  return listOf(span.events)
-    .map(fieldsOf)
-    .filter(({ name }) => names.CHUNK_EVENTS.has(name as string))
-    .map(({ timeUnixNano }) => Math.max(0, (usOf(timeUnixNano) ?? startUs) - startUs))
-    .sort((a, b) => a - b)
+/** Since the start, ascending; null for one that has none. */
+function chunkTimesUs(span: OtlpSpan['span'], startUs: number, name: string): (number | null)[] {
+  const events = listOf(span.events).map(fieldsOf)
+  const times = events
+    .filter((event) => event.name === name)
+    .map((event) => {
+      const atUs = usOf(event.timeUnixNano)
+      return atUs === null || atUs < startUs ? null : atUs - startUs
+    })
+  return times.sort((a, b) => (a ?? 0) - (b ?? 0))
 }
 
 function first(from: Attributes, wanted: readonly string[]): unknown {
@@ -142,20 +166,21 @@ function first(from: Attributes, wanted: readonly string[]): unknown {
 }
 
 /** Those of a span or a resource, as OTLP has them in JSON. */
-function attributesOf(holder: unknown): Attributes {
+export function attributesOf(holder: unknown): Attributes {
   const entries = listOf(fieldsOf(holder).attributes).map(fieldsOf)
-  return new Map(entries.map(({ key, value }) => [String(key), anyValue(value)]))
+  return new Map(
+    entries.flatMap(({ key, value }) => (isText(key) ? [[key, anyValue(value)] as const] : [])),
+  )
 }
 
 function anyValue(value: unknown): unknown {
   const { stringValue, intValue, doubleValue, arrayValue } = fieldsOf(value)
-  if (arrayValue !== undefined) return listOf(fieldsOf(arrayValue).values).map(textOf)
+  if (arrayValue !== undefined) {
+    return listOf(fieldsOf(arrayValue).values).map((item) => fieldsOf(item).stringValue)
+  }
   const number = intValue ?? doubleValue
-  return stringValue ?? (number === undefined ? undefined : Number(number))
-}
-
-function textOf(value: unknown): unknown {
-  return fieldsOf(value).stringValue
+  const isNumber = typeof number === 'number' || typeof number === 'string'
+  return stringValue ?? (isNumber ? Number(number) : undefined)
 }
 
 /** Whole microseconds of nanoseconds, which may be a text; null when they are none. */
@@ -164,6 +189,10 @@ function usOf(nanoseconds: unknown): number | null {
   if (!/^\d{1,19}$/.test(String(nanoseconds))) return null
   const us = Number(BigInt(nanoseconds) / 1000n)
   return us > 0 ? us : null
+}
+
+function isHex(text: unknown, digits: number): text is string {
+  return typeof text === 'string' && text.length === digits && /^[0-9a-f]+$/i.test(text)
 }
 
 function fault(field: string, must: string): SpanFault {

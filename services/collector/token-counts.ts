@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { TokenEvents } from '../../schemas/records.ts'
+import type { TokenEvents, TokenSource } from '../../schemas/records.ts'
 import { LensError } from '../core/errors.ts'
 import type { Publish } from './runs.ts'
 import type { Asked, TokenizerFile, Told } from './token-worker.ts'
@@ -14,23 +14,28 @@ export interface TokenCounts {
 }
 
 export interface RequestTokens {
-  /** What the next chunk says. */
+  /** What the next chunk says; empty when it says nothing that has tokens to count. */
   say(text: string): void
   /** Publishes a record of the chunks so far when they are counted, behind those before it. */
   readonly publish: Publish
 }
 
-/** A record in its place in the line. */
+/** A record in the line of its request. */
 interface Waiting {
   readonly record: TokenEvents
-  readonly request: RequestCounts
+  readonly line: Line
   readonly size: number
   /** Null when nobody counts; undefined until that is known. */
   counts?: Told
 }
 
-/** What waits to be counted; who brings more is published as he is. */
-const WAITING_CHARS_MAX = 16 << 20
+interface Line {
+  /** Publishes those at its beginning that are counted. */
+  goOn(): void
+}
+
+/** What is held to be counted: about a second's work. Who brings more is published as he is. */
+const HELD_CHARS_MAX = 1 << 20
 const STOP_MS = 2_000
 
 /** Throws LensError configuration_invalid when a file is no tokenizer. */
@@ -45,38 +50,27 @@ export async function openTokenCounts(
     await worker.terminate()
     throw new LensError('configuration_invalid', `--tokenizer: ${fault}`)
   }
-  // In the order of what was asked, and of what is to be published.
+  /** In the order in which they were asked. */
   const asked: Waiting[] = []
-  const line: Waiting[] = []
-  let chars = 0
+  let held = 0
   let whenDone = () => {}
   let isOver = false
 
   function settle(waiting: Waiting, counts: Told): void {
-    chars -= waiting.size
+    held -= waiting.size
     waiting.counts = counts
-  }
-
-  function publishReady(): void {
-    for (let first = line[0]; first?.counts !== undefined; first = line[0]) {
-      line.shift()
-      publish(first.request.counted(first.record, first.counts))
-    }
-    if (line.length === 0) whenDone()
+    waiting.line.goOn()
   }
 
   function giveUp(): void {
     isOver = true
     for (const waiting of asked.splice(0)) settle(waiting, null)
-    publishReady()
   }
 
   worker.on('message', (told: Told) => {
     const waiting = asked.shift()
-    // None of them after all was given up.
-    if (!waiting) return
-    settle(waiting, told)
-    publishReady()
+    if (waiting) settle(waiting, told)
+    if (asked.length === 0) whenDone()
   })
   worker.on('error', (error) => {
     log(`tokens are not counted any more: ${(error as Error).message}`)
@@ -84,36 +78,49 @@ export async function openTokenCounts(
   })
   worker.unref()
 
-  function ask(waiting: Waiting, texts: readonly string[]): void {
-    chars += waiting.size
-    asked.push(waiting)
-    worker.postMessage({ model: waiting.record.model, texts } satisfies Asked)
+  function ofRequest(count: (reason: string) => void): RequestTokens {
+    const request = createRequest()
+    const waiting: Waiting[] = []
+    let said: string[] = []
+    let size = 0
+    let isBehind = false
+
+    function goOn(): void {
+      for (let next = waiting[0]; next?.counts !== undefined; next = waiting[0]) {
+        waiting.shift()
+        publish(request.counted(next.record, next.counts))
+      }
+    }
+
+    return {
+      say(text) {
+        isBehind ||= held + text.length > HELD_CHARS_MAX
+        if (isBehind || text === '') return
+        held += text.length
+        size += text.length
+        said.push(text)
+      },
+      publish(record) {
+        const own: Waiting = { record, line: { goOn }, size }
+        const texts = said
+        const isAsked = record.token_source === 'chunk' && record.gaps_us.length > 0
+        const canAsk = isAsked && texts.length === record.gaps_us.length && !isOver
+        if (isAsked && !canAsk) count(isBehind ? 'tokenizer_behind' : 'not_tokenized')
+        said = []
+        size = 0
+        isBehind = false
+        waiting.push(own)
+        if (!canAsk) return settle(own, null)
+        asked.push(own)
+        worker.postMessage({ model: record.model, texts } satisfies Asked)
+      },
+    }
   }
 
   return {
-    ofRequest(count) {
-      const request = createRequest()
-      let said: string[] = []
-      function publishCounted(record: TokenEvents): void {
-        const texts = said
-        said = []
-        const isAsked = record.token_source === 'chunk' && record.gaps_us.length > 0
-        const size = texts.reduce((sum, text) => sum + text.length, 0)
-        const isBehind = chars + size > WAITING_CHARS_MAX
-        const canAsk = isAsked && texts.length === record.gaps_us.length && !isOver && !isBehind
-        const waiting: Waiting = { record, request, size: canAsk ? size : 0 }
-        line.push(waiting)
-        if (canAsk) ask(waiting, texts)
-        else {
-          if (isAsked) count(isBehind ? 'tokenizer_behind' : 'not_tokenized')
-          settle(waiting, null)
-          publishReady()
-        }
-      }
-      return { say: (text) => void said.push(text), publish: publishCounted }
-    },
+    ofRequest,
     async stop() {
-      if (line.length > 0) {
+      if (asked.length > 0) {
         const done = new Promise<void>((resolve) => {
           whenDone = resolve
           setTimeout(resolve, STOP_MS).unref()
@@ -133,23 +140,29 @@ interface RequestCounts {
 }
 
 function createRequest(): RequestCounts {
+  /** Of all chunks so far; null when some were not counted here. */
   let total: number | null = 0
   let first: number | null = null
 
   function counted(record: TokenEvents, counts: Told): TokenEvents {
-    const { first_chunk, gaps_us, tokens, token_source, end } = record
-    const own = counts ?? (token_source === 'chunk' ? null : tokens)
-    if (gaps_us.length > 0) total = total === null || own === null ? null : total + sum(own)
-    if (first_chunk === 0 && own !== null) first = own[0] ?? null
-    const told = counts && { tokens: counts, token_source: 'tokenizer' as const }
-    if (end === null || (counts === null && first === null)) return { ...record, ...told }
-    const output_tokens = end.output_tokens ?? (end.chunks > 0 ? total : null)
-    const first_chunk_tokens = first ?? end.first_chunk_tokens
-    return { ...record, ...told, end: { ...end, output_tokens, first_chunk_tokens } }
+    const { first_chunk, gaps_us, end } = record
+    if (gaps_us.length > 0) total = total === null || counts === null ? null : total + sum(counts)
+    if (first_chunk === 0) first = counts?.[0] ?? null
+    const told = counts === null ? record : { ...record, tokens: counts, token_source: TOKENIZER }
+    if (end === null || end.chunks === 0 || first === null) return told
+    const whole = total === null ? {} : { output_tokens: end.output_tokens ?? total }
+    return {
+      ...told,
+      // An end without chunks of its own is labelled as they were.
+      token_source: gaps_us.length === 0 && total !== null ? TOKENIZER : told.token_source,
+      end: { ...end, ...whole, first_chunk_tokens: first },
+    }
   }
 
   return { counted }
 }
+
+const TOKENIZER: TokenSource = 'tokenizer'
 
 function sum(counts: readonly number[]): number {
   return counts.reduce((all, one) => all + one, 0)

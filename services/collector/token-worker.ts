@@ -27,7 +27,8 @@ port.on('message', (asked: Asked) => port.postMessage(count(asked)))
 function load(files: readonly TokenizerFile[]): string | null {
   for (const { model, file } of files) {
     try {
-      tokenizers.set(model, new Tokenizer(JSON.parse(readFileSync(file, 'utf8')), {}))
+      const json = JSON.parse(readFileSync(file, 'utf8'))
+      tokenizers.set(model, new Tokenizer(withoutPrefix(json), {}))
     } catch (error) {
       return `${file} is no tokenizer.json: ${(error as Error).message}`
     }
@@ -42,5 +43,34 @@ function count({ model, texts }: Asked): Told {
     return texts.map((text) => tokenizer.encode(text, { add_special_tokens: false }).ids.length)
   } catch {
     return null
+  }
+}
+
+/** A step before the model, as tokenizer.json has it, which may be several. */
+interface Step {
+  readonly type: string
+  readonly normalizers?: readonly Step[]
+  readonly pretokenizers?: readonly Step[]
+}
+
+/**
+ * Without the space that many put before a text: a chunk is not the beginning of one, and what
+ * goes on with a word would have a token too many.
+ */
+function withoutPrefix<T extends { normalizer: Step | null; pre_tokenizer: Step | null }>(json: T) {
+  const [normalizer, pre_tokenizer] = [json.normalizer, json.pre_tokenizer].map(stepWithout)
+  return { ...json, normalizer, pre_tokenizer }
+}
+
+function stepWithout(step: Step | null | undefined): object | null {
+  if (!step || step.type === 'Prepend') return null
+  const { normalizers, pretokenizers, ...own } = step
+  const kept = (steps: readonly Step[]) => steps.map(stepWithout).filter((one) => one !== null)
+  return {
+    ...own,
+    ...(normalizers && { normalizers: kept(normalizers) }),
+    ...(pretokenizers && { pretokenizers: kept(pretokenizers) }),
+    ...(own.type === 'Metaspace' && { prepend_scheme: 'never', add_prefix_space: false }),
+    ...(own.type === 'ByteLevel' && { add_prefix_space: false }),
   }
 }

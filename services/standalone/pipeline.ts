@@ -78,7 +78,7 @@ export async function startPipeline(
       scrapeUrl: upstream.scrapeUrl,
       stopGrace: '2s',
     }),
-    sink: () => bus.sink(),
+    sink: () => bus.sink(true),
     codec,
     partitions: await bus.partitionCounts(TOPICS.map((topic) => topic.name)),
     log,

@@ -20,7 +20,8 @@ function read(value: Fields): Said {
   const { type } = value
   if (value.object === 'response') return ofResponse(value)
   if (typeof type !== 'string') return { error: value.error }
-  if (type.endsWith('.delta')) return isText(value.delta) ? chunkOf(value.delta) : NOTHING
+  if (type.endsWith('.delta'))
+    return isText(value.delta) ? chunkOf(textOf(type, value.delta)) : NOTHING
   if (type === 'response.output_item.added') return toolNamed(value.item)
   if (ENDS.has(type)) return { ...ofResponse(fieldsOf(value.response)), done: true }
   if (type === 'error') return { error: value.error ?? { code: value.code } }
@@ -30,6 +31,11 @@ function read(value: Fields): Said {
 /** The name of a tool is what the model wrote first of a call. */
 function toolNamed(item: unknown): Said {
   return isFields(item) && isText(item.name) ? chunkOf(item.name) : NOTHING
+}
+
+/** Sound is base64, which nobody has written. */
+function textOf(type: string, delta: string): string {
+  return type.endsWith('audio.delta') ? '' : delta
 }
 
 function chunkOf(text: string): Said {

@@ -1,4 +1,4 @@
-import { isFields } from './fields.ts'
+import { isFields, isText } from './fields.ts'
 
 /** Fields whose texts a model wrote, and those that hold such fields. */
 const WRITTEN = new Set([
@@ -19,7 +19,7 @@ export function textIn(part: unknown, depth = 0): string {
   let text = ''
   for (const [name, value] of Object.entries(part)) {
     // vLLM has the same text under both names.
-    if (name === 'reasoning' && typeof part.reasoning_content === 'string') continue
+    if (name === 'reasoning' && isText(part.reasoning_content)) continue
     // Ollama's arguments are an object, which the model wrote as text.
     if (name === 'arguments' && isFields(value)) text += JSON.stringify(value)
     else if (WRITTEN.has(name) || HOLDERS.has(name)) text += textIn(value, depth + 1)

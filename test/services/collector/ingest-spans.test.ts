@@ -68,6 +68,22 @@ const DIALECTS: Record<string, readonly [SpanShape, object]> = {
       ...{ chunks: 3, ttft_us: 200_000, output_tokens: 5, duration_us: 2_000_000, quality: [] },
     },
   ],
+  'OpenLLMetry, of an answer of one chunk': [
+    {
+      attributes: { ...CHAT, ...USAGE },
+      events: [['llm.content.completion.chunk', 0.2]],
+    },
+    { gaps_us: [200_000], tokens: [], token_source: 'chunk', chunks: 1, quality: [] },
+  ],
+  'one that says it made no tokens': [
+    {
+      attributes: {
+        ...{ ...CHAT, 'gen_ai.usage.output_tokens': 0 },
+        'gen_ai.response.time_to_first_chunk': 0.5,
+      },
+    },
+    { gaps_us: [500_000, 1_500_000], tokens: [], token_source: 'chunk', output_tokens: 0 },
+  ],
   'OpenInference, with an event for the first chunk and no counts': [
     {
       attributes: { 'openinference.span.kind': 'LLM', 'llm.model_name': 'm' },
@@ -137,24 +153,37 @@ describe('collector/ingest, spans', () => {
     })
   }
 
-  it('takes calls of models alone, and each once', async () => {
-    const inside = { more: { parentSpanId: '0000000000000002' }, attributes: CHAT }
-    const spans = [
-      otlpSpan(1, { attributes: { 'http.request.method': 'POST' } }),
-      otlpSpan(2, { attributes: CHAT }),
-      otlpSpan(3, inside),
-      otlpSpan(4, { attributes: { ...CHAT, 'gen_ai.operation.name': 'embeddings' } }),
-    ]
-    expect(await told(otlpBody(spans))).deep.equal({})
-    // The exporter has heard no answer; and the outer span of another call comes by itself.
-    expect(await told(otlpBody(spans))).deep.equal({})
-    const late = { ...inside, more: { parentSpanId: '0000000000000006' } }
-    expect(await told(otlpBody([otlpSpan(5, late)]))).deep.equal({})
-    expect(await told(otlpBody([otlpSpan(6, { attributes: CHAT })]))).deep.equal({})
-    const ids = (await stored()).map(({ request_id }) => request_id.slice(-1))
-    expect(ids.sort()).deep.equal(['3', '5'])
-    expect(ingest.stats()).deep.equal({ accepted: 2, refused: {} })
-  })
+  /** A call, inside another span if `parent` is one; another one than of a model with `own`. */
+  function layer(n: number, parent = 0, own: object = CHAT): object {
+    const parentSpanId = parent === 0 ? '' : parent.toString(16).padStart(16, '0')
+    return otlpSpan(n, { attributes: { ...own }, more: { parentSpanId } })
+  }
+
+  const HTTP = { 'http.request.method': 'POST' }
+  const cases: Record<string, readonly [readonly (readonly object[])[], readonly string[]]> = {
+    'none but calls of models': [
+      [[layer(1, 0, HTTP), layer(2, 0, { ...CHAT, 'gen_ai.operation.name': 'embeddings' })]],
+      [],
+    ],
+    'the same span once, also within a body': [[[layer(1), layer(1)], [layer(1)]], ['1']],
+    'the inner one of two layers': [[[layer(1), layer(2, 1)]], ['2']],
+    'the inner one through a layer between': [[[layer(1), layer(2, 1, HTTP), layer(3, 2)]], ['3']],
+    'the first of two layers that come one by one': [[[layer(2, 1)], [layer(1)]], ['2']],
+    'the first of them in any order': [[[layer(1)], [layer(2, 1)]], ['1']],
+    'two calls inside one span': [[[layer(1), layer(2, 1), layer(3, 1)]], ['2', '3']],
+    'one that names itself as its parent': [[[layer(1, 1)]], ['1']],
+    'the outer one of a layer that is none': [
+      [[layer(1), layer(2, 1, { 'gen_ai.operation.name': 'chat' })]],
+      ['1'],
+    ],
+  }
+  for (const [what, [bodies, counted]] of Object.entries(cases)) {
+    it(`counts ${what}`, async () => {
+      for (const spans of bodies) await told(otlpBody(spans))
+      const ids = (await stored()).map(({ request_id }) => request_id.slice(-1))
+      expect(ids.sort()).deep.equal(counted)
+    })
+  }
 
   it('cuts a call of many chunks into records', async () => {
     const events = Array.from({ length: 1_100 }, (_, i) => {
@@ -170,15 +199,23 @@ describe('collector/ingest, spans', () => {
     [{ attributes: { 'gen_ai.operation.name': 'chat' } }, /gen_ai\.request\.model must be given$/],
     [{ attributes: CHAT, more: { startTimeUnixNano: 'x' } }, /startTimeUnixNano must be nanosec/],
     [{ attributes: CHAT, endS: -1 }, /endTimeUnixNano must not be before the start$/],
-    [{ attributes: CHAT, more: { spanId: 'hi' } }, /traceId, spanId must be 32 and 16 hexadeci/],
+    [
+      { attributes: CHAT, more: { traceId: 'a prompt' } },
+      /traceId and spanId must be 32 and 16 hex/,
+    ],
+    [{ attributes: CHAT, more: { traceId: { toString: 1 } } }, /traceId and spanId must be/],
+    [
+      { attributes: CHAT, events: [['llm.content.completion.chunk', -1]] },
+      /timeUnixNano must be given, and not be before the start$/,
+    ],
     [{ attributes: CHAT, startS: 90, endS: 91 }, /the event time is more than a minute ahead/],
     [
       { attributes: { ...CHAT, 'gen_ai.response.time_to_first_chunk': 250 } },
       /time_to_first_chunk must be seconds, and no more than the span has$/,
     ],
     [
-      { attributes: { ...CHAT, 'gen_ai.request.model': 'x'.repeat(9_000) } },
-      /attributes must be shorter, with all labels$/,
+      { attributes: { ...CHAT, 'gen_ai.request.model': 'x'.repeat(300) } },
+      /what is label model must have 256 characters at most$/,
     ],
   ]
   for (const [shape, says] of bad) {
@@ -190,7 +227,7 @@ describe('collector/ingest, spans', () => {
       const { rejectedSpans, errorMessage } = answer.partialSuccess as Record<string, unknown>
       expect(rejectedSpans).equal(1)
       expect(errorMessage)
-        .match(/^span 5b8efff7/)
+        .match(/^(a span|span 5b8efff7)/)
         .match(says)
       expect(ingest.stats()).deep.equal({ accepted: 1, refused: { 400: 1 } })
       expect(await stored()).length(1)
@@ -209,6 +246,9 @@ describe('collector/ingest, spans', () => {
       [400, Buffer.from('resourceSpans'), protobuf],
       [400, deep, protobuf],
       [400, 'no gzip', gzip],
+      [400, '[1]', {}],
+      [400, '"abc"', {}],
+      [413, otlpBody(Array.from({ length: 2_049 }, () => ({}))), {}],
       [413, bomb, gzip],
       [413, 'x'.repeat((4 << 20) + 1), {}],
       [415, '{}', { 'content-encoding': 'br' }],

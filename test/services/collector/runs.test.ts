@@ -27,6 +27,20 @@ describe('collector/runs', () => {
     expect(records).to.have.length(26)
   })
 
+  it('takes nothing of a request that is over within half a second', async () => {
+    const clock = createHandClock()
+    const runs = createRuns(1000, clock)
+    const records: TokenEvents[] = []
+    for (let i = 0; i < 60; i++) {
+      const meter = meterNamed(`r${i}`)
+      runs.add(meter, (record) => records.push(record))
+      meter.chunk(10, null)
+      await clock.advance(490)
+      runs.remove(meter)
+    }
+    expect(records).deep.equal([])
+  })
+
   it('has a timer only while requests are open', async () => {
     const clock = createHandClock()
     const runs = createRuns(1000, clock)

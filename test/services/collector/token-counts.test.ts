@@ -101,6 +101,8 @@ describe('collector/token-counts', () => {
     expect(published).deep.equal([])
     await counts.stop()
     expect(published.map(({ tokens }) => tokens)).deep.equal([[2, 1], [4], []])
+    const sources = published.map(({ token_source }) => token_source)
+    expect(sources).deep.equal(['tokenizer', 'tokenizer', 'tokenizer'])
     expect(published[2]!.end).include({ output_tokens: 7, first_chunk_tokens: 2 })
   })
 
@@ -117,19 +119,42 @@ describe('collector/token-counts', () => {
     expect(faults).deep.equal(['not_tokenized'])
   })
 
-  it('publishes uncounted what comes while too much waits, behind what came before', async () => {
-    const huge = 'a '.repeat(9 << 20)
+  it('lets no request wait for another, and publishes uncounted what is too much', async () => {
     const chunk = { token_source: 'chunk', tokens: [], gaps_us: [5], end: null } as const
-    ofRequest()(tokenEvents({ ...chunk, request_id: '1' }), ['a b'])
-    ofRequest()(tokenEvents({ ...chunk, request_id: '2' }), [huge])
-    ofRequest()(tokenEvents({ ...chunk, request_id: '3' }), ['b'])
+    ofRequest()(tokenEvents({ ...chunk, request_id: 'slow' }), ['a '.repeat(300_000)])
+    const [one, two] = [ofRequest(), ofRequest()]
+    one(tokenEvents({ ...chunk, request_id: 'too much' }), ['a '.repeat(300_000)])
+    two(tokenEvents({ token_source: 'usage', tokens: [3], request_id: 'counted' }), [])
+    expect(published.map(({ request_id }) => request_id)).deep.equal(['too much', 'counted'])
+    one(tokenEvents({ ...chunk, request_id: 'too much', first_chunk: 1 }), ['b'])
     await counts.stop()
-    expect(published.map(({ request_id, tokens }) => [request_id, tokens])).deep.equal([
-      ['1', [2]],
-      ['2', []],
-      ['3', [1]],
-    ])
+    const [, , slow, last] = published
+    expect([slow!.request_id, slow!.tokens]).deep.equal(['slow', [300_000]])
+    expect([last!.request_id, last!.tokens]).deep.equal(['too much', [1]])
     expect(faults).deep.equal(['tokenizer_behind'])
+  })
+
+  it('counts no chunk that says nothing, such as sound', async () => {
+    const chunk = { token_source: 'chunk', tokens: [], gaps_us: [5, 5], end: null } as const
+    ofRequest()(tokenEvents(chunk), ['a', ''])
+    await counts.stop()
+    expect(published[0]).deep.include({ tokens: [], token_source: 'chunk' })
+    expect(faults).deep.equal(['not_tokenized'])
+  })
+
+  it('counts what goes on with a word as what it is, whatever a text begins with', async () => {
+    const vocab = { '?': 0, '\u2581': 1, ',': 2, w: 3, '\u2581w': 4 }
+    const model = { type: 'BPE', vocab, merges: ['\u2581 w'], unk_token: '?' }
+    const steps = { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '\u2581' }] }
+    const space = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always' }
+    const json = { ...WORDS, model, normalizer: steps, pre_tokenizer: space }
+    writeFileSync(file, JSON.stringify(json))
+    await counts.stop()
+    counts = await open('')
+    const chunk = { token_source: 'chunk', tokens: [], gaps_us: [5, 5, 5], end: null } as const
+    ofRequest()(tokenEvents(chunk), ['w', ',', ' w,'])
+    await counts.stop()
+    expect(published[0]!.tokens).deep.equal([1, 1, 2])
   })
 
   it('says which file is no tokenizer', async () => {
@@ -147,6 +172,7 @@ describe('collector/token-counts', () => {
     ['/v1/chat/completions', delta({ role: 'assistant', content: 'hi' }), ['hi']],
     ['/v1/chat/completions', delta({ tool_calls: [call] }), ['f{"a"']],
     ['/v1/chat/completions', delta({ reasoning_content: 'so', reasoning: 'so' }), ['so']],
+    ['/v1/chat/completions', delta({ reasoning_content: '', reasoning: 'so' }), ['so']],
     [
       '/v1/chat/completions',
       delta({ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }] }),
@@ -154,6 +180,7 @@ describe('collector/token-counts', () => {
     ],
     ['/v1/completions', { choices: [{ text: 'a' }, { text: '' }, { text: 'b' }] }, ['a', 'b']],
     ['/v1/responses', { type: 'response.output_text.delta', delta: 'yes' }, ['yes']],
+    ['/v1/responses', { type: 'response.audio.delta', delta: 'AAAA' }, ['']],
     [
       '/v1/responses',
       { type: 'response.output_item.added', item: { type: 'function_call', name: 'f' } },
