@@ -209,7 +209,7 @@ export const collectorConfig = z.strictObject({
     .max(19)
     .default(0)
     .meta(named('NICE'))
-    .describe('Priority of the process on a machine that others use; below 0 needs CAP_SYS_NICE'),
+    .describe('Priority where others use the machine; --nice=-10, below 0, needs CAP_SYS_NICE'),
   stopGrace: duration
     .prefault('10s')
     .meta(named('STOP_GRACE'))

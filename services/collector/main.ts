@@ -24,7 +24,9 @@ await runMain({
     for (const { prefix, upstream } of config.route) {
       log(`collector: ${collector.url}${prefix} -> ${upstream}`)
     }
-    if (collector.ingestUrl) log(`collector: records at ${collector.ingestUrl}/v1/token-events`)
+    const { ingestUrl } = collector
+    if (ingestUrl) log(`collector: records at ${ingestUrl}/v1/token-events`)
+    if (ingestUrl) log(`collector: spans at ${ingestUrl}/v1/traces`)
     const endReport = reportCollector(collector.stats, health)
     return {
       async stop() {
@@ -40,7 +42,7 @@ function goFirst(nice: number): void {
   try {
     if (nice !== 0) setPriority(nice)
   } catch (cause) {
-    const message = `--nice ${nice}: ${(cause as Error).message}; below 0 needs CAP_SYS_NICE`
+    const message = `--nice=${nice}: ${(cause as Error).message}; below 0 needs CAP_SYS_NICE`
     throw new LensError('configuration_invalid', message, { cause })
   }
 }

@@ -55,7 +55,7 @@ export const truth: Bench = {
     const of = `${STREAMS} streams, ${chunks} chunks`
     yield { what: `chunks with their tokens, ${of}`, unit: '%', values: right, target: ALL }
     for (const [nice, values] of p99) {
-      const what = `stamp error p99, ${of}, --nice ${nice}`
+      const what = `stamp error p99, ${of}, --nice=${nice}`
       if (values.length === 0) log('no stamps: all of it was over while the collector warmed up')
       else yield { what, unit: 'ms', values, target: STAMP_ERROR }
     }
