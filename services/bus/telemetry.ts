@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { DiagConsoleLogger, DiagLogLevel, diag } from '@opentelemetry/api'
 
 /** A started OpenTelemetry SDK; shutdown sends what is left. */
@@ -23,6 +24,11 @@ export async function startTelemetry(service: string): Promise<Telemetry> {
   env.OTEL_TRACES_EXPORTER ??= 'none'
   env.OTEL_LOGS_EXPORTER ??= 'none'
   env.OTEL_METRIC_EXPORT_INTERVAL ??= '10000'
+  // The host's detector is late with its id, of which each scrape would complain; its name is here.
+  env.OTEL_NODE_RESOURCE_DETECTORS ??= 'env,process,os,serviceinstance'
+  const host = `host.name=${encodeURIComponent(hostname())}`
+  const { OTEL_RESOURCE_ATTRIBUTES: given } = env
+  env.OTEL_RESOURCE_ATTRIBUTES = given ? `${host},${given}` : host
   // Loaded only when it is used: it costs a third of a second at the start of every process.
   const { NodeSDK } = await import('@opentelemetry/sdk-node')
   // A port that is taken, an endpoint that refuses: nobody else says it.
