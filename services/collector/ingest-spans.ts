@@ -6,17 +6,11 @@ import {
   callAttributes,
   placeOf,
   recordsOfCall,
-  type SpanPlace,
 } from './span-record.ts'
 
-/** A span that is a call of a model, and its records. */
-export interface Call extends SpanPlace {
-  readonly records: readonly TokenEvents[]
-}
-
-export interface SpanReading {
-  /** The calls that count. */
-  readonly calls: readonly Call[]
+export interface SpanReading<Checked> {
+  /** Of the calls that count. */
+  readonly records: readonly Checked[]
   /** What is wrong with others that would be one. */
   readonly faults: readonly string[]
   /** They are in the queue: known from now on. */
@@ -24,7 +18,10 @@ export interface SpanReading {
 }
 
 /** Finds the calls in a body; null when it has too many spans. Throws when it is no request. */
-export type ReadCalls = (form: OtlpForm, bytes: Uint8Array) => SpanReading | null
+type ReadCalls<Checked> = (form: OtlpForm, bytes: Uint8Array) => SpanReading<Checked> | null
+
+/** The records of a call as they are to be put, or what no record may be. */
+type CheckRecords<Checked> = (records: readonly TokenEvents[]) => readonly Checked[] | string
 
 /** Of one body: reading so many takes some tens of milliseconds. */
 export const SPANS_MAX = 2_048
@@ -36,20 +33,22 @@ const DEPTH_MAX = 16
 /**
  * A reader of bodies, which come in any order, and again when an exporter has got no answer. A call
  * that goes through instrumented layers has a span of each, one inside the other: it counts once,
- * as the innermost of the first body that has one of them. `faultOf` tells what no record may be.
+ * as the innermost of the first body that has one of them.
  */
-export function createSpanReader(faultOf: (records: Call['records']) => string | null): ReadCalls {
+export function createSpanReader<Checked>(check: CheckRecords<Checked>): ReadCalls<Checked> {
   const [taken, around] = [createRecent(), createRecent()]
 
-  /** Good calls by id, and what is wrong with the others. */
-  function judge(spans: readonly OtlpSpan[]): { good: Map<string, Call>; faults: string[] } {
-    const good = new Map<string, Call>()
+  function judge(spans: readonly OtlpSpan[]) {
+    /** Records of good calls, and the parents of all spans, by id. */
+    const good = new Map<string, readonly Checked[]>()
+    const parents = new Map<string, string>()
     const faults: string[] = []
     const resources = new Map<unknown, Attributes>()
     for (const { span, resource } of spans) {
+      const place = placeOf(span)
+      if (place !== null) parents.set(place.id, place.parentId)
       const own = callAttributes(span)
       if (own === null) continue
-      const place = placeOf(span)
       if (place === null) {
         faults.push('a span: traceId and spanId must be 32 and 16 hexadecimal digits')
         continue
@@ -57,33 +56,28 @@ export function createSpanReader(faultOf: (records: Call['records']) => string |
       const shared = resources.get(resource) ?? attributesOf(resource)
       resources.set(resource, shared)
       const records = recordsOfCall(span, place.id, own, shared)
-      const what = 'must' in records ? `${records.field} must ${records.must}` : faultOf(records)
-      if (what !== null) faults.push(`span ${place.id}: ${what}`)
-      else good.set(place.id, { ...place, records: records as Call['records'] })
+      const checked = 'must' in records ? `${records.field} must ${records.must}` : check(records)
+      if (typeof checked === 'string') faults.push(`span ${place.id}: ${checked}`)
+      else good.set(place.id, checked)
     }
-    return { good, faults }
+    return { good, parents, faults }
   }
 
   return (form, bytes) => {
     const spans = readSpans(form, bytes, SPANS_MAX)
     if (spans === null) return null
-    const parents = new Map(
-      spans.flatMap(({ span }) => {
-        const place = placeOf(span)
-        return place ? [[place.id, place.parentId] as const] : []
-      }),
-    )
-    const { good, faults } = judge(spans)
+    const { good, parents, faults } = judge(spans)
     const outsides = new Map([...good.keys()].map((id) => [id, outside(id, parents)]))
     const outer = new Set([...outsides.values()].flat())
-    const calls = [...good.values()].filter(({ id }) => {
+    const ids = [...good.keys()].filter((id) => {
       const isKnown = taken.has(id) || around.has(id) || outsides.get(id)!.some(taken.has)
       return !outer.has(id) && !isKnown
     })
     return {
-      ...{ calls, faults },
+      records: ids.flatMap((id) => good.get(id)!),
+      faults,
       took() {
-        for (const { id } of calls) {
+        for (const id of ids) {
           taken.add(id)
           for (const each of outsides.get(id)!) around.add(each)
         }

@@ -68,7 +68,7 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     [RESOURCE_SAMPLES, createSampleDecoder(codec, RESOURCE_SAMPLES, FUTURE_MS)],
   ])
   const reader = createIngestReader(recordsMax)
-  const readCalls = createSpanReader(faultOfRecords)
+  const readCalls = createSpanReader(checked)
 
   /** A body that is one record, as it is in the topic. */
   async function avroRecord(topic: string, body: Buffer): Promise<IngestReading> {
@@ -114,16 +114,15 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     return refusal ?? { accepted: encoded.length, faults: [] }
   }
 
-  /** What no consumer of the topic would take. */
-  function faultOfRecords(records: readonly TokenEvents[]): string | null {
+  /** As they are put into the queue; or what no consumer of the topic would take. */
+  function checked(records: readonly TokenEvents[]): readonly Encoded[] | string {
     const broken = records.map(brokenRule).find((rule) => rule !== null)
     if (broken) return `${broken.field} must ${broken.must}`
-    const { message = null } = firstFault(TOKEN_EVENTS, records.map(encoded)) ?? {}
-    return message
-  }
-
-  function encoded(record: TokenEvents): Encoded {
-    return { key: record.request_id, value: codec.encode(TOKEN_EVENTS, record) }
+    const encoded = records.map((record) => ({
+      key: record.request_id,
+      value: codec.encode(TOKEN_EVENTS, record),
+    }))
+    return firstFault(TOKEN_EVENTS, encoded)?.message ?? encoded
   }
 
   async function takeSpans(request: IncomingMessage): Promise<Outcome> {
@@ -134,7 +133,7 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     }
     const body = await bodyOf(request, SPANS_BODY)
     if ('status' in body) return body
-    let reading: SpanReading | null
+    let reading: SpanReading<Encoded> | null
     try {
       reading = readCalls(form, body)
     } catch {
@@ -142,11 +141,11 @@ export function createTaker(options: TakerOptions): (request: IncomingMessage) =
     }
     const many = `A body may have ${SPANS_MAX} spans.`
     if (!reading) return { status: 413, code: 'too_many', message: many }
-    const records = reading.calls.flatMap((call) => call.records).map(encoded)
+    const { records, faults, took } = reading
     const refusal = put(TOKEN_EVENTS, records)
     if (refusal) return refusal
-    reading.took()
-    return { accepted: records.length, faults: reading.faults }
+    took()
+    return { accepted: records.length, faults }
   }
 
   return async (request) => {

@@ -5,7 +5,7 @@ import { SYSTEM_TIMERS } from './clock.ts'
 import type { Refusal } from './ingest-body.ts'
 import { createTaker, spansFormOf, type TakerOptions } from './ingest-taker.ts'
 import { listen } from './listen.ts'
-import { writeTraceAnswer, writeTraceFault } from './otlp-trace.ts'
+import { type OtlpForm, writeTraceAnswer, writeTraceFault } from './otlp-trace.ts'
 import { refuse } from './refuse.ts'
 
 export interface IngestOptions extends TakerOptions {
@@ -92,7 +92,7 @@ function refuseAs(
 function answer(
   response: ServerResponse,
   status: number,
-  form: 'json' | 'protobuf',
+  form: OtlpForm,
   body: string | Uint8Array,
 ): void {
   const type = form === 'json' ? 'application/json' : 'application/x-protobuf'

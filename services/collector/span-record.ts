@@ -15,7 +15,7 @@ export interface SpanFault {
 export type Attributes = ReadonlyMap<string, unknown>
 
 /** A span's place in its trace. */
-export interface SpanPlace {
+interface SpanPlace {
   readonly id: string
   /** Empty when it is the first one, or says no place. */
   readonly parentId: string

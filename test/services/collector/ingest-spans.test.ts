@@ -120,7 +120,7 @@ describe('collector/ingest, spans', () => {
       headers: { 'content-type': 'application/json', ...headers },
       body: isReady ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body),
     })
-    return { status: response.status, type: response.headers.get('content-type'), response }
+    return { status: response.status, response }
   }
 
   async function told(body: unknown): Promise<unknown> {
