@@ -99,7 +99,7 @@ describe('tidy', () => {
 
   it('documents every exported function of the libraries', () => {
     const bare = sources
-      .filter(({ path }) => /^(schemas|services\/(core|formats|bus))\//.test(path))
+      .filter(({ path }) => /^(schemas|services\/(core|formats|bus|lake))\//.test(path))
       .flatMap(({ path, lines }) =>
         lines.flatMap((line, i) =>
           /^export (async )?function/.test(line) && !/\*\/$/.test(lines[i - 1] ?? '')
@@ -157,7 +157,7 @@ const CLIENTS: Readonly<Record<string, RegExp>> = {
   kafkajs: /^services\/bus\/kafka/,
   avsc: /^services\/bus\/codec/,
   '@kafkajs/confluent-schema-registry': /^services\/bus\/registry/,
-  '@aws-sdk/client-s3': /^services\/exporter\/s3-store/,
+  '@aws-sdk/client-s3': /^services\/lake\/s3-store/,
   'parquet-wasm': /^services\/formats\/parquet/,
   '@huggingface/tokenizers': /^services\/collector\/token-worker/,
   protobufjs: /^services\/collector\/otlp-trace/,
@@ -183,9 +183,10 @@ function mayImport(path: string, name: string): boolean {
   if (layer === 'core') return target === 'core'
   if (layer === 'formats') return target === 'core' || target === 'formats' || isEncoder(name)
   if (layer === 'bus') return target === null || target === 'core' || target === 'bus'
+  if (layer === 'lake') return target === null || target === 'core' || target === 'lake'
   if (isPure(path) && (target === 'bus' || name.startsWith('node:'))) return false
   if (layer === 'standalone') return true
-  return target === null || ['core', 'formats', 'bus', layer].includes(target)
+  return target === null || ['core', 'formats', 'bus', 'lake', layer].includes(target)
 }
 
 function isEncoder(name: string): boolean {

@@ -4,6 +4,8 @@ export type Failpoint =
   /** One append is acknowledged, others of the same plan are not. */
   | 'mid-publish'
   | 'after-publish'
+  /** A file of a range of the lake is there, others or its marker are not. */
+  | 'mid-upload'
   | 'after-upload'
   | 'before-commit'
   | 'after-commit'

@@ -20,6 +20,8 @@ export interface StageSpec<Effect = never> {
   /** False for a stage whose bad input another stage puts into lens.dead-letters already. */
   readonly deadLetters: boolean
   readonly create: (assignment: Assignment) => Processor<Effect>
+  /** Called with each assignment, before the processors of its partitions are created. */
+  readonly assigned?: () => void
   /** Carries out an effect; retryable LensErrors are tried again, others end the stage. */
   readonly carryOut?: (effect: Effect) => Promise<void>
 }
@@ -102,6 +104,7 @@ export async function runStage<Effect>(spec: StageSpec<Effect>, parts: StagePart
   await source.run({
     assigned(owned: readonly TopicPartition[]) {
       for (const lane of lanes.values()) lane.abandon()
+      spec.assigned?.()
       lanes = new Map(owned.map((tp) => [laneKey(tp), createLane(tp, laneParts(), fail)]))
       const list = owned.map(laneKey).join(' ')
       log(`${spec.name}: ${owned.length === 0 ? 'no partitions' : `partitions ${list}`}`)

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'partition_lost'
   | 'send_outcome_unknown'
   | 'store_unavailable'
+  | 'lake_conflict'
   | 'otlp_unavailable'
   | 'part_missing'
 

@@ -3,6 +3,7 @@ import { commonOptions, duration } from '../bus/config.ts'
 
 const ROLL_MIN_MS = 1000
 const ROLL_MAX_MS = 3_600_000
+const MIB = 1024 * 1024
 
 /** The exporter's options. */
 export const exporterConfig = z.object({
@@ -22,7 +23,19 @@ export const exporterConfig = z.object({
     .min(1)
     .max(1_000_000)
     .default(50_000)
-    .describe('Rows after which a file ends before its time; also held in memory per partition'),
+    .describe('Rows after which a file ends before its time'),
+  fileBytesMax: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(64 * MIB)
+    .describe('Bytes of rows in memory after which a file ends before its time'),
+  memoryBytesMax: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(256 * MIB)
+    .describe('The same of all partitions together: then the largest are written'),
   otlpEndpoint: z
     .string()
     .default('')

@@ -1,23 +1,23 @@
 import type { Decoded } from '../core/processor.ts'
 import { type Cells, cellsOf, type Dataset } from '../formats/column.ts'
-import { lakePath } from './lake-path.ts'
+import { lakePath } from '../lake/lake-path.ts'
+import type { CutRule, OffsetRange, RangeCounts, RangeCut } from '../lake/range-marker.ts'
 
-/** A file to write, as data: the shell makes the bytes and puts them. */
+/** A range of the log to write, as data: the shell makes the bytes and puts them. */
+export interface LakeRange {
+  readonly kind: 'lake-range'
+  readonly range: OffsetRange
+  readonly cut: RangeCut
+  readonly counts: RangeCounts
+  readonly files: readonly LakeFile[]
+}
+
+/** One file of a range. */
 export interface LakeFile {
-  readonly kind: 'lake-file'
   readonly path: string
   readonly dataset: string
   /** Cells in the order of the dataset's columns. */
   readonly rows: readonly Cells[]
-  readonly range: OffsetRange
-}
-
-/** The records [from, to) of a topic-partition. */
-export interface OffsetRange {
-  readonly topic: string
-  readonly partition: number
-  readonly from: number
-  readonly to: number
 }
 
 /** What became of the records; of those made into one dataset, the rest became no row. */
@@ -42,29 +42,42 @@ export interface OpenRange {
   readonly interval: number
   /** Offset after the last record. */
   to: number
-  rowCount: number
+  /** Of the largest file. */
+  rows: number
+  records: number
+  bad: number
+  refused: number
   /** What the rows take in memory, about. */
   bytes: number
+  cut: RangeCut
   /** By path, in the order of their first rows. */
   readonly files: Map<string, { readonly dataset: string; readonly rows: Cells[] }>
 }
 
-/** A range ends when it holds so much, however few rows: one has a megabyte at most. */
-const RANGE_BYTES_MAX = 64 * 1024 * 1024
-
 /** A file for each hour: requests of a second may have begun in any hour since 1970. */
 const RANGE_FILES_MAX = 256
 
-/** A range without records yet. */
-export function openRange(
-  place: Pick<OpenRange, 'topic' | 'partition' | 'from' | 'interval'>,
-): OpenRange {
-  return { ...place, to: place.from, rowCount: 0, bytes: 0, files: new Map() }
+/** What a range holds at most. */
+export interface RangeBounds {
+  /** Of one file. */
+  readonly rowsMax: number
+  /** Of memory, however few rows: one has a megabyte at most. */
+  readonly bytesMax: number
 }
 
-/** Whether the range takes no further record: a function of its records alone. */
-export function isFull({ rowCount, bytes, files }: OpenRange, rowsMax: number): boolean {
-  return rowCount >= rowsMax || bytes >= RANGE_BYTES_MAX || files.size >= RANGE_FILES_MAX
+/** A range without records yet. */
+export function openRange(
+  place: Pick<OpenRange, 'topic' | 'partition' | 'from' | 'interval' | 'cut'>,
+): OpenRange {
+  const counts = { rows: 0, records: 0, bad: 0, refused: 0, bytes: 0 }
+  return { ...place, ...counts, to: place.from, files: new Map() }
+}
+
+/** By which rule the range takes no further record, if it takes none; of its records alone. */
+export function fullBy(range: OpenRange, { rowsMax, bytesMax }: RangeBounds): CutRule | null {
+  if (range.rows >= rowsMax) return 'rows'
+  if (range.bytes >= bytesMax) return 'bytes'
+  return range.files.size >= RANGE_FILES_MAX ? 'files' : null
 }
 
 /** All counts at zero. */
@@ -80,8 +93,10 @@ export function addRecord(
   stats: LakeStats,
 ): void {
   range.to = record.offset + 1
+  range.records += 1
   stats.records += 1
   if (record.bad !== null) {
+    range.bad += 1
     stats.bad += 1
     return
   }
@@ -93,25 +108,37 @@ export function addRecord(
     const place = { dataset: dataset.name, topic, partition, from }
     const path = lakePath(place, dataset.eventUs(record.value))
     if ('fault' in row || path === null) {
+      range.refused += 1
       stats.refused += 1
       stats.lastRefusal = 'fault' in row ? row.fault : `offset ${record.offset}: no event time`
       continue
     }
-    const file = range.files.get(path)
-    if (file) file.rows.push(row.cells)
-    else range.files.set(path, { dataset: dataset.name, rows: [row.cells] })
-    range.rowCount += 1
+    const file = range.files.get(path) ?? { dataset: dataset.name, rows: [] }
+    range.files.set(path, file)
+    range.rows = Math.max(range.rows, file.rows.push(row.cells))
     range.bytes += sizeOf(row.cells)
     stats.rows += 1
   }
 }
 
-/** The files of a range that is complete. */
-export function rangeFiles({ topic, partition, from, to, files }: OpenRange): LakeFile[] {
-  const range = { topic, partition, from, to }
-  return [...files].map(([path, { dataset, rows }]) => {
-    return { kind: 'lake-file', path, dataset, rows, range }
-  })
+/** What a range that is complete becomes. */
+export function lakeRange({
+  topic,
+  partition,
+  from,
+  to,
+  cut,
+  files,
+  ...open
+}: OpenRange): LakeRange {
+  const { records, bad, refused } = open
+  return {
+    kind: 'lake-range',
+    range: { topic, partition, from, to },
+    cut,
+    counts: { records, bad, refused },
+    files: [...files].map(([path, { dataset, rows }]) => ({ path, dataset, rows })),
+  }
 }
 
 const CELL_BYTES = 8

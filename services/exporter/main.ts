@@ -1,11 +1,13 @@
 import { runMain, serviceOptions, startStage } from '../bus/service.ts'
+import { openStore } from '../lake/store.ts'
 import { exporterConfig } from './config.ts'
+import { createParquetThread } from './parquet-thread.ts'
+import { createRangeSink } from './range-writer.ts'
 import { lakeStage, otlpStage } from './stage.ts'
-import { openStore } from './store.ts'
 
 await runMain({
   name: 'exporter',
-  usage: `Writes requests, final aggregates and trigger events as Parquet, aggregates as OTLP.
+  usage: `Writes token events, requests, samples, final aggregates and trigger events as Parquet, aggregates as OTLP.
 
 usage: npm run lens -- run exporter [options]
   npm run lens -- run exporter --lake-url s3://lake/lens --roll 5m
@@ -13,8 +15,9 @@ usage: npm run lens -- run exporter [options]
   options: exporterConfig.extend(serviceOptions),
   async start(config, platform, health, onFailure) {
     const store = await openStore(config.lakeUrl, process.env)
-    const lake = await startStage(lakeStage(config, store, health), platform, health, onFailure)
-    const spec = otlpStage(config, store, health, process.env, platform.log)
+    const sink = createRangeSink(store, createParquetThread())
+    const lake = await startStage(lakeStage(config, sink, health), platform, health, onFailure)
+    const spec = otlpStage(config, health, process.env, platform.log)
     const otlp = spec && (await startStage(spec, platform, health, onFailure))
     platform.log(`exporter: ${store.describe}${spec ? ' and OTLP' : ''}`)
     return {

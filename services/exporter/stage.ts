@@ -1,49 +1,61 @@
-import { AGGREGATES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
+import { AGGREGATES, RESOURCE_SAMPLES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
+import { otlpMetrics, otlpProtobuf } from '../formats/otlp.ts'
 import type { ExporterConfig } from './config.ts'
-import { createEffectHandler } from './effects.ts'
+import { createLakeBudget } from './lake-budget.ts'
 import { createLakeProcessor } from './lake-processor.ts'
-import type { LakeFile } from './lake-range.ts'
+import type { LakeRange } from './lake-range.ts'
 import { createOtlpProcessor, type OtlpExport } from './otlp-processor.ts'
-import { createOtlpSender } from './otlp-sender.ts'
+import { createOtlpSender, type OtlpSender } from './otlp-sender.ts'
 import { readOtlpSettings } from './otlp-settings.ts'
+import { type RangeSink, writeRange } from './range-writer.ts'
 import { reportStats } from './report-stats.ts'
-import type { ObjectStore } from './store.ts'
 
-/** The lake as a stage: requests, final aggregates and trigger events into Parquet files. */
+type LakeConfig = Pick<ExporterConfig, 'roll' | 'rowsMax' | 'fileBytesMax' | 'memoryBytesMax'>
+
+/** The lake as a stage: what happened, was measured and triggered, into Parquet files. */
 export function lakeStage(
-  { roll, rowsMax }: Pick<ExporterConfig, 'roll' | 'rowsMax'>,
-  store: ObjectStore,
+  { roll, rowsMax, fileBytesMax, memoryBytesMax }: LakeConfig,
+  sink: RangeSink,
   health: StageHealth,
-): StageSpec<LakeFile> {
-  const options = { rollMs: roll, rowsMax }
+): StageSpec<LakeRange> {
+  const options = { rollMs: roll, rowsMax, bytesMax: fileBytesMax }
+  const budget = createLakeBudget(memoryBytesMax)
   return {
     name: 'exporter-lake',
     group: 'lens-exporter-lake',
-    topics: [TOKEN_EVENTS, AGGREGATES, TRIGGER_EVENTS],
-    // Windowing puts the bad ones of the raw topic there, and nothing else writes to the others.
+    topics: [TOKEN_EVENTS, RESOURCE_SAMPLES, AGGREGATES, TRIGGER_EVENTS],
+    // Windowing puts the bad ones of both raw topics there, and nothing else writes to the others.
     deadLetters: false,
     create(assignment) {
-      const processor = createLakeProcessor(assignment, options)
+      const processor = createLakeProcessor(assignment, options, budget)
       return reportStats(processor, processor.stats, health)
     },
-    carryOut: createEffectHandler(store, null),
+    assigned: budget.reset,
+    carryOut: (effect) => writeRange(effect, sink),
   }
 }
 
 /** OTLP as a stage with its own offsets, so that its outage does not hold up the lake; or null. */
 export function otlpStage(
   { otlpEndpoint, otlpGrouping }: Pick<ExporterConfig, 'otlpEndpoint' | 'otlpGrouping'>,
-  store: ObjectStore,
   health: StageHealth,
   env: Readonly<Record<string, string | undefined>>,
   log: (line: string) => void,
 ): StageSpec<OtlpExport> | null {
   const settings = readOtlpSettings(otlpEndpoint, env)
   if (!settings) return null
-  const sender = createOtlpSender(settings)
-  const carryOut = createEffectHandler(store, sender)
+  return otlpStageOf(createOtlpSender(settings), otlpGrouping, health, log)
+}
+
+/** The same with a sender of one's own. */
+export function otlpStageOf(
+  sender: OtlpSender,
+  otlpGrouping: ExporterConfig['otlpGrouping'],
+  health: StageHealth,
+  log: (line: string) => void,
+): StageSpec<OtlpExport> {
   return {
     name: 'exporter-otlp',
     group: 'lens-exporter-otlp',
@@ -53,9 +65,9 @@ export function otlpStage(
       const processor = createOtlpProcessor(assignment, otlpGrouping)
       return reportStats(processor, processor.stats, health)
     },
-    async carryOut(effect) {
+    async carryOut({ points, instance }) {
       const before = sender.stats.pointsRejected
-      await carryOut(effect)
+      await sender.send(otlpProtobuf(otlpMetrics(points, instance)), points.length)
       const rejected = sender.stats.pointsRejected - before
       health.count('points_rejected', rejected)
       if (rejected > 0) log(`OTLP refused ${rejected} points: ${sender.stats.lastRejection}`)

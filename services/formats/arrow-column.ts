@@ -40,11 +40,24 @@ export function columnData(column: Column, index: number, rows: readonly Cells[]
   return BUILDERS[column.type](cells, validityOf(cells), index)
 }
 
+const FIELD_ID = 'PARQUET:field_id'
+
+/** Of the items of lists: behind every number that a column can have. */
+const ELEMENT_IDS = 1_000
+
+/** What table formats know a column by, whatever it is called: its place, from 1. */
+export function fieldId(index: number): Map<string, string> {
+  return new Map([[FIELD_ID, String(index + 1)]])
+}
+
+function elementId(index: number): Map<string, string> {
+  return fieldId(ELEMENT_IDS + index)
+}
+
 const UTF8 = new Utf8()
+const INT32 = new Int32()
 const INT64 = new Int64()
 const TIMESTAMP = new Timestamp(TimeUnit.MICROSECOND, 'UTC')
-const INT64_LIST = new List(new Field('element', INT64, false))
-const STRING_LIST = new List(new Field('element', UTF8, false))
 const NO_NULLS: Validity = { nullCount: 0, nullBitmap: undefined }
 
 type Builder = (cells: readonly Cell[], validity: Validity, index: number) => Data
@@ -56,10 +69,7 @@ const BUILDERS: Readonly<Record<ColumnType, Builder>> = {
   label: labelData,
   int64: (cells, validity) => wideData(INT64, cells, validity),
   timestamp_us: (cells, validity) => wideData(TIMESTAMP, cells, validity),
-  int32: (cells, validity) => {
-    const data = Int32Array.from(cells as readonly number[])
-    return makeData({ type: new Int32(), length: cells.length, ...validity, data })
-  },
+  int32: int32Data,
   float64: (cells, validity) => {
     const data = Float64Array.from(cells as readonly number[])
     return makeData({ type: new Float64(), length: cells.length, ...validity, data })
@@ -68,14 +78,18 @@ const BUILDERS: Readonly<Record<ColumnType, Builder>> = {
     const data = bitmapOf(cells, (cell) => cell === true)
     return makeData({ type: new Bool(), length: cells.length, ...validity, data })
   },
-  int64_list: (cells, validity) => {
+  int32_list: (cells, validity, index) => {
     const items = cells.flatMap((cell) => (cell ?? []) as readonly number[])
-    return listData(INT64_LIST, wideData(INT64, items, NO_NULLS), cells, validity)
+    return listData(int32Data(items, NO_NULLS), cells, validity, index)
   },
-  string_list: (cells, validity) => {
+  int64_list: (cells, validity, index) => {
+    const items = cells.flatMap((cell) => (cell ?? []) as readonly number[])
+    return listData(wideData(INT64, items, NO_NULLS), cells, validity, index)
+  },
+  string_list: (cells, validity, index) => {
     const items = cells.flatMap((cell) => (cell ?? []) as readonly string[])
     const child = makeData({ type: UTF8, length: items.length, ...NO_NULLS, ...utf8Column(items) })
-    return listData(STRING_LIST, child, cells, validity)
+    return listData(child, cells, validity, index)
   },
 }
 
@@ -99,6 +113,11 @@ function labelData(cells: readonly Cell[], validity: Validity, index: number): D
   return makeData({ type, length: cells.length, ...validity, data, dictionary })
 }
 
+function int32Data(cells: readonly Cell[], validity: Validity): Data {
+  const data = Int32Array.from(cells as readonly number[])
+  return makeData({ type: INT32, length: cells.length, ...validity, data })
+}
+
 // 64-bit integers as their two halves, low first: exact for every safe integer, negative ones too
 // (`| 0` takes the value modulo 2^32), and without a BigInt for each.
 function wideData(type: Int64 | Timestamp, cells: readonly Cell[], validity: Validity): Data {
@@ -112,7 +131,8 @@ function wideData(type: Int64 | Timestamp, cells: readonly Cell[], validity: Val
   return makeData({ type: type as DataType as Int64, length: cells.length, ...validity, data })
 }
 
-function listData(type: List, child: Data, cells: readonly Cell[], validity: Validity): Data {
+function listData(child: Data, cells: readonly Cell[], validity: Validity, index: number): Data {
+  const type = new List(new Field('element', child.type, false, elementId(index)))
   const valueOffsets = new Int32Array(cells.length + 1)
   for (let i = 0; i < cells.length; i++) {
     valueOffsets[i + 1] = valueOffsets[i]! + ((cells[i] ?? []) as readonly unknown[]).length

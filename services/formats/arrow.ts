@@ -1,12 +1,12 @@
 import { Field, makeData, RecordBatch, Schema, Struct, Table, tableToIPC } from 'apache-arrow'
-import { columnData } from './arrow-column.ts'
+import { columnData, fieldId } from './arrow-column.ts'
 import type { Cells, Column } from './column.ts'
 
 /** Rows as an Arrow table of one batch. The same rows always give the same table. */
 export function toArrow(columns: readonly Column[], rows: readonly Cells[]): Table {
   const children = columns.map((column, index) => columnData(column, index, rows))
   const fields = columns.map((column, i) => {
-    return new Field(column.name, children[i]!.type, column.nullable)
+    return new Field(column.name, children[i]!.type, column.nullable, fieldId(i))
   })
   const schema = new Schema(fields)
   const type = new Struct(fields)

@@ -10,6 +10,7 @@ export type ColumnType =
   | 'float64'
   | 'timestamp_us'
   | 'bool'
+  | 'int32_list'
   | 'int64_list'
   | 'string_list'
 
@@ -91,12 +92,12 @@ export function cellFault(column: Column, cell: Cell | undefined): string | null
     case 'float64':
       return typeof cell === 'number' ? null : `is no number: ${typeof cell}`
     case 'int32':
-      return Number.isInteger(cell) && cell === ((cell as number) | 0)
-        ? null
-        : `is ${cell}, which is no 32-bit integer`
+      return isInt32(cell) ? null : wide(cell)
     case 'int64':
     case 'timestamp_us':
       return Number.isSafeInteger(cell) ? null : unsafe(cell)
+    case 'int32_list':
+      return Array.isArray(cell) ? itemFault(cell, isInt32, wide) : 'is no list'
     case 'int64_list':
       return Array.isArray(cell) ? itemFault(cell, Number.isSafeInteger, unsafe) : 'is no list'
     case 'string_list':
@@ -107,6 +108,14 @@ export function cellFault(column: Column, cell: Cell | undefined): string | null
 // Our numbers are doubles: beyond 2^53 one would stand in the file as its neighbour, unnoticed.
 function unsafe(value: unknown): string {
   return `is ${value}, which is no integer within ±(2^53 - 1)`
+}
+
+function isInt32(value: unknown): boolean {
+  return Number.isInteger(value) && value === ((value as number) | 0)
+}
+
+function wide(value: unknown): string {
+  return `is ${value}, which is no 32-bit integer`
 }
 
 function isText(value: unknown): boolean {

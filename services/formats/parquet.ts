@@ -1,4 +1,3 @@
-import { DataType, type Table } from 'apache-arrow'
 import {
   Compression,
   EnabledStatistics,
@@ -7,7 +6,7 @@ import {
   WriterPropertiesBuilder,
   writeParquet,
 } from 'parquet-wasm'
-import { toArrowStream } from './arrow.ts'
+import type { Column, ColumnType } from './column.ts'
 
 /** What a file says about itself: what it holds, and which range of which log it covers. */
 export interface FileMetadata {
@@ -30,49 +29,46 @@ export const WRITER = 'llm-latency-lens version 1 (build parquet-wasm-0.8.0)'
 const ROW_GROUP_ROWS = 128 * 1024
 
 /**
- * The table as a Parquet file: ZSTD, page statistics, dictionaries of labels only. The same table
- * and metadata give the same bytes in every process, so that a repeated upload changes nothing. The
- * metadata is one JSON text under one key, since the writer takes the keys out of a hash map, in
- * another order each time.
+ * A Parquet file of what toArrowStream wrote: ZSTD, page statistics, dictionaries of labels only.
+ * The same stream and metadata give the same bytes in every process, so that a repeated upload
+ * changes nothing. The metadata is one JSON text under one key, since the writer takes the keys out
+ * of a hash map, in another order each time.
  */
-export function toParquet(table: Table, metadata: FileMetadata): Uint8Array {
-  const { dataset, schemaVersion, topic, partition, from, to } = metadata
-  const text = JSON.stringify({
-    dataset,
-    schemaVersion,
-    topic,
-    partition,
-    from,
-    to,
-    writer: WRITER,
-  })
+export function toParquet(
+  stream: Uint8Array,
+  columns: readonly Column[],
+  { dataset, schemaVersion, topic, partition, from, to }: FileMetadata,
+): Uint8Array {
+  const place = { dataset, schemaVersion, topic, partition, from, to }
+  const text = JSON.stringify({ ...place, writer: WRITER })
   // The Node build of parquet-wasm has loaded its module when the import returns. Each call below
   // takes its arguments over, so that nothing is left to free when writeParquet returns or throws.
-  const wasmTable = WasmTable.fromIPCStream(toArrowStream(table))
+  const wasmTable = WasmTable.fromIPCStream(stream)
   const builder = new WriterPropertiesBuilder()
     .setCompression(Compression.ZSTD)
     .setStatisticsEnabled(EnabledStatistics.Page)
     .setMaxRowGroupSize(ROW_GROUP_ROWS)
     .setCreatedBy(WRITER)
     .setKeyValueMetadata(new Map([[METADATA_KEY, text]]))
-  return writeParquet(wasmTable, withEncodings(builder, table).build())
+  return writeParquet(wasmTable, withEncodings(builder, columns).build())
 }
 
 /** The builder takes itself over with each call. */
-function withEncodings(builder: WriterPropertiesBuilder, { schema }: Table) {
-  return schema.fields.reduce((all, { name, type }) => {
-    const encoding = encodingOf(type)
-    if (encoding === null) return all
+function withEncodings(builder: WriterPropertiesBuilder, columns: readonly Column[]) {
+  return columns.reduce((all, { name, type }) => {
+    const encoding = ENCODINGS[type]
+    if (encoding === undefined) return all
     return all.setColumnDictionaryEnabled(name, false).setColumnEncoding(name, encoding)
   }, builder)
 }
 
 /**
- * Of a column whose values are nearly all different, for which a dictionary only costs: times and
+ * Of columns whose values are nearly all different, for which a dictionary only costs: times and
  * offsets lie close together, durations are small.
  */
-function encodingOf(type: DataType): Encoding | null {
-  const isWide = DataType.isInt(type) && type.bitWidth === 64
-  if (isWide || DataType.isTimestamp(type)) return Encoding.DELTA_BINARY_PACKED
-  return DataType.isUtf8(type) || DataType.isFloat(type) ? Encoding.PLAIN : null
+const ENCODINGS: Readonly<Partial<Record<ColumnType, Encoding>>> = {
+  int64: Encoding.DELTA_BINARY_PACKED,
+  timestamp_us: Encoding.DELTA_BINARY_PACKED,
+  string: Encoding.PLAIN,
+  float64: Encoding.PLAIN,
 }

@@ -1,12 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Bus } from '../bus/port.ts'
 import { readRanges, type Span } from '../bus/read-range.ts'
-import { LensError } from '../core/errors.ts'
 import { cellsOf, type Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
+import type { ObjectStore } from '../lake/store.ts'
 import { type Findings, span } from './audit-findings.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
 import { createOffsetSet, type OffsetSet } from './offset-set.ts'
@@ -29,25 +26,13 @@ export interface LakeTotals {
   refused: number
 }
 
-/** The folder of a LAKE_URL. Throws LensError on a store that cannot be listed from here. */
-export function lakeFolder(url: string): string {
-  if (/^file:\/\/\//i.test(url)) return fileURLToPath(url)
-  const scheme = /^([a-z][a-z0-9+.-]+):(.*)$/i.exec(url)
-  if (!scheme) return resolve(url)
-  if (scheme[1]!.toLowerCase() === 'file' && !scheme[2]!.startsWith('//')) {
-    return resolve(decodeURIComponent(scheme[2]!))
-  }
-  const message = `--lake ${url}: only a folder can be audited; copy the bucket into one first, for example: aws s3 sync ${url} lake-copy`
-  throw new LensError('configuration_invalid', message)
-}
-
 /**
  * That each record that makes a row is in exactly one file, for every dataset up to what the
  * exporter has committed. `within` bounds the offsets of a topic, by partition.
  */
 export async function auditLake(
   parts: AuditParts,
-  folder: string,
+  lake: ObjectStore,
   within: ReadonlyMap<string, readonly Span[]>,
   findings: Findings,
 ): Promise<LakeTotals[]> {
@@ -56,7 +41,7 @@ export async function auditLake(
     spansByTopic.set(topic, await spansOf(parts.bus, topic, within.get(topic)))
   }
   // Listed last: what is committed by now is there.
-  const files = await listFiles(folder)
+  const files = await listFiles(lake)
   const all: LakeTotals[] = []
   for (const dataset of DATASETS) {
     const spans = spansByTopic.get(dataset.topic)!
@@ -68,7 +53,7 @@ export async function auditLake(
         ({ name, path }) => name.startsWith(prefix) && path.startsWith(`${dataset.name}/`),
       )
       parts.log(`${dataset.name}-${partition}: reading ${own.length} files`)
-      for (const { path } of own) check.file(path, await originOf(join(folder, path)))
+      for (const { path } of own) check.file(path, await originOf(lake, path))
       checks.push(check)
     }
     const progress = progressOf(dataset.topic, parts.log)
@@ -83,20 +68,17 @@ export async function auditLake(
   return all
 }
 
-async function listFiles(folder: string): Promise<{ name: string; path: string }[]> {
-  try {
-    const paths = await readdir(folder, { recursive: true })
-    const files = paths.filter((path) => path.endsWith('.parquet')).sort()
-    return files.map((path) => ({ path, name: path.slice(path.lastIndexOf('/') + 1) }))
-  } catch (cause) {
-    const message = `cannot list the lake at ${folder}: ${(cause as Error).message}`
-    throw new LensError('store_unavailable', message, { cause })
-  }
+async function listFiles(lake: ObjectStore): Promise<{ name: string; path: string }[]> {
+  const paths: string[] = []
+  for await (const { path } of lake.list('')) if (path.endsWith('.parquet')) paths.push(path)
+  return paths.sort().map((path) => ({ path, name: path.slice(path.lastIndexOf('/') + 1) }))
 }
 
-async function originOf(path: string): Promise<FileOrigin | Error> {
+async function originOf(lake: ObjectStore, path: string): Promise<FileOrigin | Error> {
+  const bytes = await lake.get(path)
+  if (bytes === null) return new Error('it was removed meanwhile')
   try {
-    return readOrigin(await readFile(path))
+    return readOrigin(bytes)
   } catch (error) {
     return error as Error
   }

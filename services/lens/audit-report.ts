@@ -98,7 +98,8 @@ function told({ kind, place, text }: Finding): string {
 }
 
 /** The first column to the left, figures to the right. */
-function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]) {
+/** A header and rows, in columns: the first to the left, numbers to the right. */
+export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]) {
   const all = [header, ...rows.map((row) => row.map(String))]
   const widths = header.map((_, i) => Math.max(...all.map((row) => row[i]!.length)))
   return all.map((row) =>

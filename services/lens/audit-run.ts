@@ -5,6 +5,7 @@ import type { OffsetRange } from '../bus/port.ts'
 import { readRanges } from '../bus/read-range.ts'
 import { partitionOf } from '../core/hash.ts'
 import { seriesOf } from '../core/windows/series.ts'
+import type { ObjectStore } from '../lake/store.ts'
 import { addCounts, type Counts, countsOfAggregate, noCounts } from './audit-counts.ts'
 import { type Covered, coverSource } from './audit-cover.ts'
 import type { Findings } from './audit-findings.ts'
@@ -30,8 +31,7 @@ export interface AuditPlan extends SlicesPlan {
   /** Append times of the raw records; infinite for all. */
   readonly sinceMs: number
   readonly untilMs: number
-  /** The folder of the lake, or null. */
-  readonly lake: string | null
+  readonly lake: ObjectStore | null
 }
 
 /** Reads everything, each topic once, and compares it stage by stage. */

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { commonOptions, configHelp, duration, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
 import { DEFAULT_WINDOWS, windowPlanFault } from '../core/windows/hopping.ts'
-import { lakeFolder } from './audit-lake.ts'
+import { openStore } from '../lake/store.ts'
 import { auditJson, findingsHelp, renderAudit } from './audit-report.ts'
 import { runAudit } from './audit-run.ts'
 import { openKafkaPlatform } from './kafka-platform.ts'
@@ -20,7 +20,7 @@ const options = z.object({
   lake: z
     .string()
     .default('')
-    .describe('folder of the lake, or file:///path; empty = leave it out'),
+    .describe('the lake: a folder, file:///path or s3://bucket/prefix; empty = leave it out'),
   json: toggle.describe('one JSON object instead of the tables'),
 })
 
@@ -35,8 +35,7 @@ usage: npm run lens -- audit [options]
   npm run -s lens -- audit --json | jq .first
 
 What the slices no longer hold (6 h) cannot be audited; --since and --until are times of append on
-the broker and choose whole ranges: some 700 bytes are kept of each result in them. A lake in S3 has
-to be copied into a folder first.
+the broker and choose whole ranges: some 700 bytes are kept of each result in them.
 
 A discrepancy is one of
 ${findingsHelp()}`
@@ -57,7 +56,7 @@ export async function audit(argv: readonly string[]): Promise<void> {
     sinceMs: config.since ?? Number.NEGATIVE_INFINITY,
     untilMs: config.until ?? Number.POSITIVE_INFINITY,
     series: config.series ?? null,
-    lake: config.lake === '' ? null : lakeFolder(config.lake),
+    lake: config.lake === '' ? null : await openStore(config.lake, process.env),
   }
   const platform = await openKafkaPlatform(config)
   try {

@@ -12,6 +12,10 @@ const COMMANDS: Readonly<
     what: 'dead-letters VERB         list, show or replay what no stage could process',
     run: async (argv) => (await import('./dead-letters.ts')).deadLetters(argv),
   },
+  lake: {
+    what: 'lake verify [options]     is every file of the lake whole, and each range there once?',
+    run: async (argv) => (await import('./lake.ts')).lake(argv),
+  },
   replay: {
     what: 'replay --start TIME       recompute windows from the raw topic; also to backfill',
     run: async (argv) => (await import('./replay.ts')).replay(argv),

@@ -8,8 +8,10 @@ import { type Collector, startCollector } from '../collector/collector.ts'
 import { collectorConfig } from '../collector/config.ts'
 import { reportCollector } from '../collector/report.ts'
 import { exporterConfig } from '../exporter/config.ts'
+import { createParquetThread } from '../exporter/parquet-thread.ts'
+import { createRangeSink } from '../exporter/range-writer.ts'
 import { lakeStage, otlpStage } from '../exporter/stage.ts'
-import { openStore } from '../exporter/store.ts'
+import { openStore } from '../lake/store.ts'
 import { statisticsOptions } from '../statistics/config.ts'
 import { statisticsStage } from '../statistics/stage.ts'
 import { triggersOptions } from '../triggers/config.ts'
@@ -53,10 +55,10 @@ export async function startPipeline(
   const rules = triggersOptions.parse({ rules: config.rules })
   const triggers = triggersStage(rules, triggersHealth)
   const health = createHealth('exporter')
-  const lake = lakeStage(exporterConfig.parse({ roll: ROLL }), store, health)
+  const sink = createRangeSink(store, createParquetThread())
+  const lake = lakeStage(exporterConfig.parse({ roll: ROLL }), sink, health)
   const otlp = otlpStage(
     exporterConfig.parse({ otlpEndpoint: config.otlpEndpoint }),
-    store,
     health,
     process.env,
     log,

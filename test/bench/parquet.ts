@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { Writable } from 'node:stream'
 import { type BasicType, parquetWriteBuffer } from 'hyparquet-writer'
-import { toArrow } from '../../services/formats/arrow.ts'
+import { toArrow, toArrowStream } from '../../services/formats/arrow.ts'
 import { type Cell, type Cells, type ColumnType, cellsOf } from '../../services/formats/column.ts'
 import { toParquet } from '../../services/formats/parquet.ts'
 import { REQUESTS } from '../../services/formats/requests-dataset.ts'
@@ -77,7 +77,7 @@ function rowsOf(seed: number, count: number): Cells[] {
 function ours(rows: readonly Cells[]): Uint8Array {
   const place = { topic: 'lens.token-events', partition: 0, from: 0, to: rows.length }
   const file = { dataset: REQUESTS.name, schemaVersion: REQUESTS.version, ...place }
-  return toParquet(toArrow(COLUMNS, rows), file)
+  return toParquet(toArrowStream(toArrow(COLUMNS, rows)), COLUMNS, file)
 }
 
 const PARQUETJS_TYPES: Readonly<Record<ColumnType, object>> = {
@@ -85,6 +85,7 @@ const PARQUETJS_TYPES: Readonly<Record<ColumnType, object>> = {
   label: { type: 'UTF8' },
   int64: { type: 'INT64' },
   int32: { type: 'INT32' },
+  int32_list: { type: 'INT32', repeated: true },
   float64: { type: 'DOUBLE' },
   timestamp_us: { type: 'TIMESTAMP_MICROS' },
   bool: { type: 'BOOLEAN' },
@@ -123,6 +124,7 @@ const HYPARQUET_TYPES: Readonly<Record<ColumnType, BasicType>> = {
   float64: 'DOUBLE',
   timestamp_us: 'INT64',
   bool: 'BOOLEAN',
+  int32_list: 'JSON',
   int64_list: 'JSON',
   string_list: 'JSON',
 }

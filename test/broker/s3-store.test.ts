@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { expect } from 'chai'
 import { type Stack, startStack } from '../../infra/local/stack.ts'
-import { openStore } from '../../services/exporter/store.ts'
+import { openStore } from '../../services/lake/store.ts'
 import { sampleFile } from '../services/formats/sample-file.ts'
 
 const PATH = 'requests/date=2025-11-24/hour=10/lens.token-events-0-00000000000000000010.parquet'
@@ -41,24 +41,32 @@ describe('exporter/s3-store on a real server', function () {
   it('puts a file that can be read back byte for byte', async () => {
     const store = await openStore(stack.env.LAKE_URL!, stack.env)
     const bytes = sampleFile(900)
-    await store.put(PATH, bytes)
+    await store.create(PATH, bytes)
     const object = await read(PATH)
     expect(object.type).to.equal('application/vnd.apache.parquet')
     expect(Buffer.from(object.bytes).equals(bytes)).to.equal(true)
   })
 
-  it('replaces an object of the same name', async () => {
+  it('puts nothing over an object, whoever was first', async () => {
     const store = await openStore(`${stack.env.LAKE_URL}/a/prefix`, stack.env)
-    await store.put('b.parquet', sampleFile(50))
-    await store.put('b.parquet', sampleFile(60))
+    const contents = Array.from({ length: 8 }, (_, i) => sampleFile(50 + i))
+    const there = await Promise.all(contents.map((one) => store.create('b.parquet', one)))
+    const winners = contents.filter((_, i) => there[i] === null)
+    expect(winners).to.have.length(1)
     const { bytes } = await read('a/prefix/b.parquet')
-    expect(Buffer.from(bytes).equals(sampleFile(60))).to.equal(true)
+    expect(Buffer.from(bytes).equals(winners[0]!)).to.equal(true)
+    expect(await store.create('b.parquet', winners[0]!)).to.equal(null)
+    expect(await store.get('b.parquet')).to.deep.equal(new Uint8Array(winners[0]!))
+    expect(await store.get('none')).to.equal(null)
+    const listed = []
+    for await (const object of store.list('')) listed.push(object)
+    expect(listed).to.deep.equal([{ path: 'b.parquet', bytes: winners[0]!.length }])
   })
 
   it('says that the keys are not good', async () => {
     const env = { ...stack.env, AWS_SECRET_ACCESS_KEY: 'wrong' }
     const stranger = await openStore(stack.env.LAKE_URL!, env)
-    const refused = await stranger.put('x.json', Buffer.from('{}')).catch((error) => error)
+    const refused = await stranger.create('x.json', Buffer.from('{}')).catch((error) => error)
     expect(refused).to.deep.include({ code: 'store_unavailable', retryable: false })
     expect(refused.message).to.contain('AWS_SECRET_ACCESS_KEY does not belong')
   })

@@ -31,7 +31,12 @@ const FAILPOINTS: readonly Failpoint[] = [
   'after-commit',
 ]
 /** Only the exporter carries anything out. */
-const EXPORTER_FAILPOINTS: readonly Failpoint[] = ['after-upload', 'before-commit', 'after-commit']
+const EXPORTER_FAILPOINTS: readonly Failpoint[] = [
+  'mid-upload',
+  'after-upload',
+  'before-commit',
+  'after-commit',
+]
 const FAILPOINT_MS_MAX = 12_000
 
 /** Longer than a session of the group, which is 10 s. */

@@ -13,6 +13,8 @@ import {
   WINDOW_SLICES,
 } from '../../schemas/topics.ts'
 import type { Plan } from '../../services/core/processor.ts'
+import { openStore } from '../../services/lake/store.ts'
+import { verifyLake } from '../../services/lens/lake-verify.ts'
 import { createTriggers } from '../../services/triggers/processor.ts'
 import { parseRules } from '../../services/triggers/rules-file.ts'
 import type { Cluster } from '../broker/cluster.ts'
@@ -150,7 +152,7 @@ export async function auditFaults({ stack }: System): Promise<readonly string[]>
 /** One row in the lake for each request that ended, and for each trigger event. */
 export async function lakeFaults(
   { lake, stack, cluster }: System,
-  { ended }: Raw,
+  { ended, records }: Raw,
 ): Promise<readonly string[]> {
   const query = await openLake(lake, stack.env)
   const counted = async (dataset: string, id: string) => {
@@ -168,7 +170,11 @@ export async function lakeFaults(
     const [is, should] = [JSON.stringify(got), JSON.stringify(want)]
     return is === should ? [] : [`lake, ${what}: ${is}, not ${should}`]
   }
+  const rows = await counted('token_events', "kafka_partition || ' ' || kafka_offset")
+  const { faults } = await verifyLake(await openStore(lake, stack.env), () => {})
   return [
+    ...faults.slice(0, 5).map((fault) => `lake verify: ${fault}`),
+    ...check('token events', rows, { rows: records, ids: records }),
     ...check('requests', requests, { rows: ended, ids: ended }),
     // A repeat in the topic is a row of its own, with the same id.
     ...check('triggers', triggers, { rows: events.length, ids: names.size }),

@@ -41,7 +41,7 @@ const GROUPS = {
   'lens-windowing': [TOKEN_EVENTS, RESOURCE_SAMPLES],
   'lens-statistics': [WINDOW_SLICES],
   'lens-triggers': [AGGREGATES],
-  'lens-exporter-lake': [TOKEN_EVENTS, AGGREGATES, TRIGGER_EVENTS],
+  'lens-exporter-lake': [TOKEN_EVENTS, RESOURCE_SAMPLES, AGGREGATES, TRIGGER_EVENTS],
   'lens-exporter-otlp': [AGGREGATES],
 }
 

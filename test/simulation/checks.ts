@@ -16,7 +16,7 @@ import {
   recompute,
   triggerFaults,
 } from '../pipeline/oracle.ts'
-import { lakeFaults, type Placed } from './lake-checks.ts'
+import { lakeFaults, markerFaults, type Placed } from './lake-checks.ts'
 import { otlpFaults } from './otlp-checks.ts'
 import type { StageName } from './processes.ts'
 import type { Seen, SimBus } from './sim-bus.ts'
@@ -56,7 +56,8 @@ export function faultsFound(run: Run): readonly string[] {
     ...triggerFaults(events),
     ...ruleFaults(aggregates, events),
     ...otlpFaults(run.sinks.received, aggregates, countRepeats),
-    ...run.sinks.otherRows,
+    ...run.sinks.others,
+    ...markerFaults(run.sinks),
     ...lakeFaults(run.sinks.files, (topic) => placed(run, topic)),
   ]
 }

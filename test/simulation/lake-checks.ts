@@ -1,10 +1,12 @@
 /** Whether the lake holds each record once, by the rows that its files were put with. */
-import type { Aggregate, TokenEvents, TriggerEvent } from '../../schemas/records.ts'
-import { AGGREGATES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
+import type { Aggregate, ResourceSample, TokenEvents, TriggerEvent } from '../../schemas/records.ts'
+import { AGGREGATES, RESOURCE_SAMPLES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { LakeFile } from '../../services/exporter/lake-range.ts'
 import type { Cell } from '../../services/formats/column.ts'
 import { datasetNamed } from '../../services/formats/datasets.ts'
+import { tileFaults } from '../../services/lake/tiles.ts'
 import { windowKey } from '../pipeline/oracle.ts'
+import type { SimSinks } from './sim-sinks.ts'
 
 /** A record of a topic, and where it lies. */
 export interface Placed {
@@ -26,6 +28,18 @@ interface Dataset {
 }
 
 const DATASETS: readonly Dataset[] = [
+  {
+    topic: TOKEN_EVENTS,
+    name: 'token_events',
+    rowId: (cell) => `${cell('request_id')} ${cell('first_chunk')} ${cell('gaps_us')}`,
+    idOf: (r: TokenEvents) => `${r.request_id} ${r.first_chunk} ${r.gaps_us}`,
+  },
+  {
+    topic: RESOURCE_SAMPLES,
+    name: 'resource_samples',
+    rowId: (cell) => `${cell('endpoint')} ${cell('name')} ${cell('at')} ${cell('value')}`,
+    idOf: ({ endpoint, name, at, value }: ResourceSample) => `${endpoint} ${name} ${at} ${value}`,
+  },
   {
     topic: TOKEN_EVENTS,
     name: 'requests',
@@ -62,6 +76,25 @@ export function lakeFaults(
     const own = [...files.values()].filter((file) => file.dataset === dataset.name)
     return compare(dataset, rowsOf(dataset, own), read(dataset.topic))
   })
+}
+
+/** Whether the markers tile the log, and name every file that there is, and no other. */
+export function markerFaults({ files, markers }: Pick<SimSinks, 'files' | 'markers'>): string[] {
+  const named = [...markers.values()].flatMap((marker) => marker.files)
+  const lost = named.filter(({ path }) => !files.has(path)).map(({ path }) => `${path} is lost`)
+  const paths = new Set(named.map(({ path }) => path))
+  const ends = new Map<string, number>()
+  for (const { topic, partition, to } of markers.values()) {
+    const place = `${topic}-${partition}-`
+    ends.set(place, Math.max(ends.get(place) ?? 0, to))
+  }
+  // A range that was not finished has files that no marker names yet.
+  const stray = [...files.keys()].filter((path) => {
+    const [, place, from] = /([^/]+-)(\d+)\.parquet$/.exec(path)!
+    return !paths.has(path) && Number(from) < (ends.get(place!) ?? 0)
+  })
+  const unnamed = stray.map((path) => `${path} is named by no marker`)
+  return [...tileFaults([...markers.values()]), ...lost, ...unnamed].map((text) => `lake: ${text}`)
 }
 
 /** By `dataset partition offset`, what the row is called: several when there are several rows. */

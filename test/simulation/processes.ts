@@ -4,9 +4,7 @@ import { loadConfig } from '../../services/bus/config.ts'
 import { createHealth, type StageHealth } from '../../services/bus/health.ts'
 import { runStage, type Stage, type StageParts } from '../../services/bus/run.ts'
 import { exporterConfig } from '../../services/exporter/config.ts'
-import { createEffectHandler } from '../../services/exporter/effects.ts'
-import { lakeStage, otlpStage } from '../../services/exporter/stage.ts'
-import type { ObjectStore } from '../../services/exporter/store.ts'
+import { lakeStage, otlpStageOf } from '../../services/exporter/stage.ts'
 import { statisticsOptions } from '../../services/statistics/config.ts'
 import { statisticsStage } from '../../services/statistics/stage.ts'
 import { triggersOptions } from '../../services/triggers/config.ts'
@@ -73,23 +71,22 @@ function startStage(
       return runStage(triggersStage(config, health), parts)
     }
     case 'lake': {
-      const spec = lakeStage(exporterConfig.parse(lake), NO_STORE, health)
-      return runStage({ ...spec, carryOut: (file) => sinks.put(actor, file) }, parts)
+      const config = exporterConfig.parse({ ...lake, memoryBytesMax: LAKE_MEMORY_BYTES })
+      return runStage(lakeStage(config, sinks.lake(actor), health), parts)
     }
     case 'otlp': {
-      const config = exporterConfig.parse({ otlpEndpoint: 'http://of.the.simulation' })
-      const spec = otlpStage(config, NO_STORE, health, {}, () => {})!
+      const { otlpGrouping } = exporterConfig.parse({})
       // The sender's own port: what lies behind it is HTTP, with timers that no seed decides.
-      const carryOut = createEffectHandler(NO_STORE, sinks.sender(actor))
-      return runStage({ ...spec, carryOut }, parts)
+      return runStage(
+        otlpStageOf(sinks.sender(actor), otlpGrouping, health, () => {}),
+        parts,
+      )
     }
   }
 }
 
-const NO_STORE: ObjectStore = {
-  describe: 'none: files are kept as their rows',
-  put: () => Promise.reject(new Error('nothing is put as bytes')),
-}
+/** So little that partitions end each other's ranges, now and then. */
+const LAKE_MEMORY_BYTES = 64 * 1024
 
 /** A process that has not been started. */
 export function createProcess(stage: StageName, name: string, own: ProcessParts): Process {

@@ -6,16 +6,20 @@ import { createHash } from 'node:crypto'
 import { LensError } from '../../services/core/errors.ts'
 import type { LakeFile } from '../../services/exporter/lake-range.ts'
 import type { OtlpSender } from '../../services/exporter/otlp-sender.ts'
+import type { RangeSink } from '../../services/exporter/range-writer.ts'
+import { type FileEntry, markerPath, type RangeMarker } from '../../services/lake/range-marker.ts'
 import type { Faults } from './sim-group.ts'
 import type { Actor, World } from './world.ts'
 
 export interface SimSinks {
-  put(actor: Actor, file: LakeFile): Promise<void>
+  /** Puts nothing over another, as a store does. */
+  lake(actor: Actor): RangeSink
   sender(actor: Actor): OtlpSender
   /** The lake as it is now, by path. */
   readonly files: ReadonlyMap<string, LakeFile>
-  /** Files that were put again, with other rows than before: each is a fault. */
-  readonly otherRows: readonly string[]
+  readonly markers: ReadonlyMap<string, RangeMarker>
+  /** What was put again, and was not the same as before: each is a fault. */
+  readonly others: readonly string[]
   /** Bodies of the OTLP requests in the order in which they arrived. */
   readonly received: readonly Uint8Array[]
 }
@@ -23,7 +27,7 @@ export interface SimSinks {
 export interface SinksParts {
   readonly world: World
   readonly faults: () => Faults
-  readonly seen: (what: 'late_put' | 'overwritten' | 'slow_sink' | 'sink_reply_lost') => void
+  readonly seen: (what: 'late_put' | 'put_again' | 'slow_sink' | 'sink_reply_lost') => void
 }
 
 /** How long a sink can take to answer, and how long after it was given up a request can land. */
@@ -34,7 +38,8 @@ const LATE_MAX_MS = 60_000
 export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
   const outside: Actor = { name: 'sinks', state: 'running' }
   const files = new Map<string, LakeFile>()
-  const otherRows: string[] = []
+  const markers = new Map<string, RangeMarker>()
+  const others: string[] = []
   const received: Uint8Array[] = []
 
   function request(actor: Actor, label: string, land: () => void, fault: () => LensError) {
@@ -56,23 +61,36 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
     return world.step(actor, label, work, isSlow ? world.upTo(SLOW_MAX_MS) : 0)
   }
 
+  const away = () => new LensError('store_unavailable', 'no answer', { retryable: true })
+
+  function put<T>(actor: Actor, path: string, own: string, there: Map<string, T>, content: T) {
+    const land = () => {
+      const before = there.get(path)
+      if (before) seen('put_again')
+      if (before && digest(before) !== own) others.push(`lake: ${path} was put as another`)
+      if (!before) there.set(path, content)
+    }
+    return request(actor, `put ${path} ${own}`, land, away)
+  }
+
   return {
     files,
-    otherRows,
+    markers,
+    others,
     received,
-    put(actor, file) {
-      const { path, rows } = file
-      const own = digest(file)
-      const land = () => {
-        const before = files.get(path)
-        if (before) seen('overwritten')
-        if (before && digest(before) !== own)
-          otherRows.push(`lake: ${path} was put with other rows`)
-        files.set(path, file)
-      }
-      const away = () => new LensError('store_unavailable', 'no answer', { retryable: true })
-      return request(actor, `put ${path} ${rows.length} ${own}`, land, away)
-    },
+    lake: (actor) => ({
+      async file(file) {
+        const { path, dataset, rows } = file
+        const sha256 = digest(file)
+        await put(actor, path, sha256, files, file)
+        return { path, dataset, rows: rows.length, bytes: 0, sha256 } satisfies FileEntry
+      },
+      async marker(marker) {
+        const lost = marker.files.filter(({ path }) => !files.has(path))
+        others.push(...lost.map(({ path }) => `lake: a marker names ${path} before it is there`))
+        await put(actor, markerPath(marker), digest(marker), markers, marker)
+      },
+    }),
     sender: (actor) => ({
       send(body, points) {
         const land = () => void received.push(body)
@@ -84,8 +102,8 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
   }
 }
 
-function digest({ rows }: LakeFile): string {
-  return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 16)
+function digest(content: unknown): string {
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex').slice(0, 16)
 }
 
 const NO_STATS: OtlpSender['stats'] = {

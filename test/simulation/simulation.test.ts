@@ -17,7 +17,7 @@ const MUST_SEE = [
   'clock_set',
 ]
 const MUST_GO_WRONG = ['reply_lost', 'torn_append', 'late_append', 'stop_paused']
-const SINKS = ['late_put', 'overwritten', 'slow_sink', 'sink_reply_lost', 'otlp_repeats']
+const SINKS = ['late_put', 'put_again', 'slow_sink', 'sink_reply_lost', 'otlp_repeats']
 
 describe('simulation', () => {
   let codec: Codec

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
+import { createLakeBudget } from '../../../services/exporter/lake-budget.ts'
 import { createLakeProcessor, IDLE_MARGIN_MS } from '../../../services/exporter/lake-processor.ts'
 import { T0_MS } from '../formats/records.ts'
 import {
@@ -8,6 +9,7 @@ import {
   broken,
   ended,
   give,
+  ownerAfter,
   partsOf,
   processorOf,
   running,
@@ -36,29 +38,56 @@ describe('exporter/lake-processor', () => {
     expect(brief(plan)).to.deep.equal(NOTHING)
   })
 
-  it('cuts after the record that brings the last row', () => {
+  it('cuts after the record that brings the last row of a file', () => {
     const processor = processorOf({ rowsMax: 2 })
     const plan = give(processor, [ended(0, 0), running(1, 0), ended(2, 0), ended(3, 0)])
-    expect(brief(plan)).to.deep.equal({ files: ['[0,3) 10h: 0 2'], commit: 3 })
-    expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,4) 10h: 3'], commit: 4 })
+    expect(brief(plan)).to.deep.equal({ files: ['[0,2) 10h: 0', '[2,4) 10h: 2 3'], commit: 4 })
+    expect(plan.effects.map(({ cut }) => cut.rule)).to.deep.equal(['rows', 'rows'])
   })
 
-  it('cuts after the record that brings 64 MiB', () => {
+  it('cuts after the record that brings the bytes', () => {
     const large = { request_id: 'r'.repeat(2 ** 20) }
-    const log = Array.from({ length: 70 }, (_, i) => ended(i, 0, large))
-    const processor = processorOf()
-    expect(give(processor, log).commit).to.deep.equal({ offset: 64, metadata: '' })
-    expect(brief(processor.onDrain()).commit).to.equal(70)
+    const log = Array.from({ length: 7 }, (_, i) => ended(i, 0, large))
+    const processor = processorOf({ bytesMax: 5 * 2 ** 20 })
+    // Each is a row of two datasets.
+    const [range] = give(processor, log).effects
+    expect(range!.cut).to.deep.equal({ rule: 'bytes', anew: true })
+    expect(range!.range).to.deep.include({ from: 0, to: 3 })
+  })
+
+  it('cuts where all partitions of the process hold too much, if it holds as much as others', () => {
+    const budget = createLakeBudget(6 * 2 ** 20)
+    const large = { request_id: 'r'.repeat(2 ** 20) }
+    const [small, big] = [budget.partition('small'), ownerAfter(null, {}, budget)]
+    small.take(2 ** 20)
+    const [range] = give(big, [ended(0, 0, large), ended(1, 0, large), ended(2, 0)]).effects
+    expect(range).to.equal(undefined)
+    small.take(2 ** 20)
+    const plan = give(big, [ended(3, 0)])
+    expect(plan.effects.map(({ cut, range }) => [cut.rule, range.to])).to.deep.equal([
+      ['memory', 4],
+    ])
+    // What is written is held until the processor is asked again.
+    expect(small.isShort()).to.equal(false)
+    big.onTick({ brokerMs: T0_MS, caughtUp: true })
+    small.take(5 * 2 ** 20)
+    expect(small.isShort()).to.equal(true)
+    budget.reset()
+    small.take(2 ** 30)
+    expect(small.isShort()).to.equal(false)
   })
 
   it('cuts after the record that brings the 256th file', () => {
     const at = (i: number) => ({ started_at: T0_MS * 1000 - i * HOUR_US })
     const log = Array.from({ length: 300 }, (_, i) => ended(i, 0, at(i)))
     const processor = processorOf()
-    const plan = give(processor, log)
-    expect(plan.commit).to.deep.equal({ offset: 256, metadata: '' })
-    expect(plan.effects).to.have.length(256)
-    expect(whole(processor.onDrain()).effects).to.have.length(44)
+    const ranges = [...give(processor, log).effects, ...whole(processor.onDrain()).effects]
+    // Each record is a row of two datasets.
+    expect(ranges.map(({ cut, files }) => [cut.rule, files.length])).to.deep.equal([
+      ['files', 256],
+      ['files', 256],
+      ['drain', 88],
+    ])
   })
 
   it('plans every cut of a batch, in order, and commits the last', () => {
@@ -69,11 +98,12 @@ describe('exporter/lake-processor', () => {
     })
   })
 
-  it('counts records without a row into the range, and commits one of them without a file', () => {
+  it('counts records that are no requests into the range, and bad ones', () => {
     const processor = processorOf()
     const plan = give(processor, [running(0, 0), broken(1, 10), running(2, 60_000)])
     expect(brief(plan)).to.deep.equal({ files: [], commit: 2 })
-    expect(processor.stats).to.deep.include({ records: 3, bad: 1, rows: 0, ranges: 1, files: 0 })
+    expect(processor.stats).to.deep.include({ records: 3, bad: 1, rows: 2, ranges: 1, files: 1 })
+    expect(plan.effects[0]!.counts).to.deep.equal({ records: 2, bad: 1, refused: 0 })
   })
 
   it('notices the end of an idle interval by the clock, when caught up and past the margin', () => {
@@ -106,10 +136,13 @@ describe('exporter/lake-processor', () => {
       ...partsOf(processorOf().onBatch({ topic: TOKEN_EVENTS, partition: 0, records: log })),
     ]
     expect(
-      parts.map(({ effects, commit }) => ({ puts: effects.map((f) => f.range.to), commit })),
+      parts.map(({ effects, commit }) => ({ puts: effects.map(({ range }) => range.to), commit })),
     ).to.deep.equal([
-      { puts: [], commit: { offset: 0, metadata: '{"end":1}' } },
-      { puts: [1], commit: { offset: 1, metadata: '{"end":2}' } },
+      { puts: [], commit: { offset: 0, metadata: '{"end":1,"cut":{"rule":"time","anew":true}}' } },
+      {
+        puts: [1],
+        commit: { offset: 1, metadata: '{"end":2,"cut":{"rule":"time","anew":false}}' },
+      },
       { puts: [2], commit: { offset: 2, metadata: '' } },
     ])
   })
@@ -117,7 +150,7 @@ describe('exporter/lake-processor', () => {
   it('ends a range where the last owner planned it, whatever rows, time or a drain say', () => {
     const planned = { offset: 0, metadata: '{"end":3}' }
     const options = { rollMs: 60_000, rowsMax: 2 }
-    const processor = createLakeProcessor(assignment(planned), options)
+    const processor = ownerAfter(planned, options)
     expect(brief(give(processor, [ended(0, 0), ended(1, 60_000)]))).to.deep.equal(NOTHING)
     expect(brief(processor.onTick({ brokerMs: DUE_MS * 2, caughtUp: true }))).to.deep.equal(NOTHING)
     expect(brief(processor.onDrain())).to.deep.equal(NOTHING)
@@ -128,7 +161,7 @@ describe('exporter/lake-processor', () => {
 
   it('leaves the file of a planned range alone that retention took meanwhile', () => {
     const planned = { offset: 0, metadata: '{"end":3}' }
-    const processor = createLakeProcessor(assignment(planned), { rollMs: 60_000, rowsMax: 9 })
+    const processor = ownerAfter(planned, { rollMs: 60_000, rowsMax: 9 })
     give(processor, [ended(7, 0)])
     expect(brief(processor.onDrain())).to.deep.equal({ files: ['[3,8) 10h: 7'], commit: 8 })
   })
@@ -151,14 +184,14 @@ describe('exporter/lake-processor', () => {
     const before1970 = { started_at: -HOUR_US }
     const log = [ended(0, 0, far), ended(1, 0, before1970), ended(2, 0), ended(3, 60_000)]
     expect(brief(give(processor, log))).to.deep.equal({ files: ['[0,3) 10h: 2'], commit: 3 })
-    expect(processor.stats).to.deep.include({ records: 4, rows: 2, refused: 2 })
+    expect(processor.stats).to.deep.include({ records: 4, rows: 5, refused: 3 })
     expect(processor.stats.lastRefusal).to.equal('offset 1: no event time')
   })
 
   it('refuses a topic that no dataset is made from, and an offset that it has had', () => {
     const other = { ...assignment(), topic: 'lens.window-slices' }
-    const options = { rollMs: 1000, rowsMax: 1 }
-    expect(() => createLakeProcessor(other, options)).to.throw(
+    const options = { rollMs: 1000, rowsMax: 1, bytesMax: 1 }
+    expect(() => createLakeProcessor(other, options, createLakeBudget(1))).to.throw(
       /no dataset is made from lens\.window/,
     )
     expect(() => give(processorOf({}, 5), [ended(4, 0)])).to.throw(/offset 4 was given again/)

@@ -2,10 +2,19 @@ import { createHash } from 'node:crypto'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import type { Decoded, Plan } from '../../../services/core/processor.ts'
-import { lakeFileBytes } from '../../../services/exporter/effects.ts'
-import type { LakeFile } from '../../../services/exporter/lake-range.ts'
+import type { LakeFile, LakeRange } from '../../../services/exporter/lake-range.ts'
 import { T0_MS } from '../formats/records.ts'
-import { broken, ended, give, offsetsIn, processorOf, running, whole } from './lake-log.ts'
+import {
+  broken,
+  bytesOf,
+  ended,
+  give,
+  offsetsIn,
+  processorOf,
+  requestsIn,
+  running,
+  whole,
+} from './lake-log.ts'
 
 const ROLL_MS = 60_000
 const OPTIONS = { rollMs: ROLL_MS, rowsMax: 6 }
@@ -49,14 +58,14 @@ interface Outcome {
   /** Hash of the bytes by path, the last one put. */
   readonly files: ReadonlyMap<string, string>
   readonly commits: readonly number[]
-  readonly plans: readonly Plan<LakeFile>[]
+  readonly plans: readonly Plan<LakeRange>[]
 }
 
 /** Delivers a log from a committed offset on, and lets the idle partition be cut at the end. */
 function deliver(log: readonly Decoded[], delivery: readonly string[], from?: number): Outcome {
   const processor = processorOf(OPTIONS, from)
   const rest = log.filter((record) => record.offset >= (from ?? 0))
-  const plans: Plan<LakeFile>[] = []
+  const plans: Plan<LakeRange>[] = []
   let batch: Decoded[] = []
   rest.forEach((record, i) => {
     batch.push(record)
@@ -70,14 +79,16 @@ function deliver(log: readonly Decoded[], delivery: readonly string[], from?: nu
   plans.push(whole(processor.onTick({ brokerMs: END_MS, caughtUp: true })))
   const effects = plans.flatMap((plan) => plan.effects)
   return {
-    files: new Map(effects.map((file) => [file.path, hashOf(file)])),
+    files: new Map(
+      effects.flatMap((effect) => effect.files.map((file) => [file.path, hashOf(file, effect)])),
+    ),
     commits: plans.flatMap(({ commit }) => (commit ? [commit.offset] : [])),
     plans,
   }
 }
 
-function hashOf(file: LakeFile): string {
-  return createHash('sha256').update(lakeFileBytes(file)).digest('hex')
+function hashOf(file: LakeFile, { range }: LakeRange): string {
+  return createHash('sha256').update(bytesOf(file, range)).digest('hex')
 }
 
 const WHOLE = new Array<string>(60).fill('same batch')
@@ -103,7 +114,9 @@ describe('exporter/lake-processor, any log', function () {
         const { plans } = deliver(log, delivery)
         const effects = plans.flatMap((plan) => plan.effects)
         const wanted = log.filter((r) => (r.value as { end?: unknown } | undefined)?.end)
-        const written = effects.flatMap(offsetsIn).sort((a, b) => a - b)
+        const written = effects
+          .flatMap(({ files }) => requestsIn(files).flatMap(offsetsIn))
+          .sort((a, b) => a - b)
         expect(written).to.deep.equal(wanted.map((record) => record.offset))
         let next = log[0]!.offset
         for (const plan of plans) {
@@ -112,7 +125,8 @@ describe('exporter/lake-processor, any log', function () {
           for (const { range } of plan.effects) expect(range.to).to.be.at.most(next)
         }
         expect(next).to.equal(log.at(-1)!.offset + 1)
-        expect(effects.every((file) => file.rows.length <= OPTIONS.rowsMax)).to.equal(true)
+        const files = effects.flatMap((effect) => effect.files)
+        expect(files.every((file) => file.rows.length <= OPTIONS.rowsMax)).to.equal(true)
       }),
       { numRuns: 300 },
     )

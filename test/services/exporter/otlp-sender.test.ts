@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import type { LensError } from '../../../services/core/errors.ts'
 import { createOtlpSender, type OtlpSender } from '../../../services/exporter/otlp-sender.ts'
 import { type OtlpSettings, readOtlpSettings } from '../../../services/exporter/otlp-settings.ts'
-import { type HttpDouble, type Reply, startDouble } from './http-double.ts'
+import { type HttpDouble, type Reply, startDouble } from '../lake/http-double.ts'
 
 const BODY = Buffer.from('a request')
 const OK: Reply = { status: 200 }

@@ -1,5 +1,11 @@
 import fc from 'fast-check'
-import type { Aggregate, RequestEnd, TokenEvents, TriggerEvent } from '../../../schemas/records.ts'
+import type {
+  Aggregate,
+  RequestEnd,
+  ResourceSample,
+  TokenEvents,
+  TriggerEvent,
+} from '../../../schemas/records.ts'
 import {
   aggregate,
   distributionOf,
@@ -54,24 +60,46 @@ const end: fc.Arbitrary<RequestEnd> = fc
   } satisfies Record<keyof RequestEnd, unknown>)
   .map(requestEnd)
 
+const events = {
+  request_id: text,
+  source: label,
+  provider: label,
+  model: label,
+  endpoint: label,
+  region: label,
+  tenant: label,
+  attributes: labels,
+  started_at: fc.integer({ min: 0, max: 2 ** 52 }),
+  elapsed_us: fc.integer({ min: 0, max: 2 ** 40 }),
+  gaps_us: fc.array(int, { maxLength: 5 }),
+  token_source: fc.constantFrom('chunk', 'usage', 'tokenizer'),
+} as const
+
 /** Ended requests with every field anywhere within its limits. */
 export const anyEndedRequest: fc.Arbitrary<TokenEvents> = fc
+  .record({ ...events, end })
+  .map(tokenEvents)
+
+/** Records of chunks, the last of their requests or not. */
+export const anyTokenEvents: fc.Arbitrary<TokenEvents> = fc
   .record({
-    request_id: text,
-    source: label,
-    provider: label,
-    model: label,
-    endpoint: label,
-    region: label,
-    tenant: label,
-    attributes: labels,
-    started_at: fc.integer({ min: 0, max: 2 ** 52 }),
-    elapsed_us: fc.integer({ min: 0, max: 2 ** 40 }),
-    gaps_us: fc.array(int, { maxLength: 5 }),
-    token_source: fc.constantFrom('chunk', 'usage', 'tokenizer'),
-    end,
+    ...events,
+    first_chunk: int,
+    tokens: fc.array(int, { maxLength: 5 }),
+    end: maybe(end),
   })
   .map(tokenEvents)
+
+/** Readings of gauges, of which some are no number. */
+export const anySample: fc.Arbitrary<ResourceSample> = fc.record({
+  at: fc.integer({ min: 0, max: 2 ** 52 }),
+  endpoint: label,
+  model: label,
+  region: label,
+  name: label,
+  value: fc.oneof(fc.constantFrom(Number.NaN, Infinity, -Infinity, -0, 5e-324), fc.double()),
+  attributes: labels,
+})
 
 const observations = fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2 ** 40 })), {
   minLength: 1,

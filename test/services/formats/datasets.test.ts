@@ -1,7 +1,12 @@
 import { expect } from 'chai'
-import { AGGREGATES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../../schemas/topics.ts'
+import {
+  AGGREGATES,
+  RESOURCE_SAMPLES,
+  TOKEN_EVENTS,
+  TRIGGER_EVENTS,
+} from '../../../schemas/topics.ts'
 import { DATASETS, datasetNamed, datasetsOf } from '../../../services/formats/datasets.ts'
-import { aggregate, distributionOf, T0_MS, triggerEvent } from './records.ts'
+import { aggregate, distributionOf, T0_MS, tokenEvents, triggerEvent } from './records.ts'
 import { rowOf } from './row-of.ts'
 
 describe('formats/datasets', () => {
@@ -15,11 +20,40 @@ describe('formats/datasets', () => {
 
   it('knows the datasets of a topic', () => {
     const names = (topic: string): string[] => datasetsOf(topic).map((dataset) => dataset.name)
-    expect(names(TOKEN_EVENTS)).to.deep.equal(['requests'])
+    expect(names(TOKEN_EVENTS)).to.deep.equal(['token_events', 'requests'])
+    expect(names(RESOURCE_SAMPLES)).to.deep.equal(['resource_samples'])
     expect(names(AGGREGATES)).to.deep.equal(['aggregates'])
     expect(names(TRIGGER_EVENTS)).to.deep.equal(['trigger_events'])
     expect(names('lens.window-slices')).to.deep.equal([])
-    expect(() => datasetNamed('tokens')).to.throw(/unknown dataset tokens; one of requests/)
+    expect(() => datasetNamed('tokens')).to.throw(/unknown dataset tokens; one of token_events/)
+  })
+
+  it('makes a row of each record of chunks, at the time from which its gaps count', () => {
+    const rows = datasetNamed('token_events')
+    const record = tokenEvents({ first_chunk: 7, elapsed_us: 3_600_000_000, end: null })
+    expect(rows.keeps(record)).to.equal(true)
+    expect(rows.eventUs(record)).to.equal(T0_MS * 1000 + 3_600_000_000)
+    expect(rowOf('token_events', record)).to.deep.include({
+      started_at: T0_MS * 1000,
+      begins_at: T0_MS * 1000 + 3_600_000_000,
+      first_chunk: 7,
+      gaps_us: [100_000, 50_000, 70_003],
+      tokens: [],
+      is_last: false,
+    })
+    expect(rowOf('token_events', tokenEvents()).is_last).to.equal(true)
+  })
+
+  it('makes a row of a reading, whatever its value', () => {
+    const more = { endpoint: 'ep-1', model: '', region: 'eu', attributes: { gpu: '0' } }
+    const sample = { at: T0_MS * 1000, name: 'kv_cache_usage', value: Number.NaN, ...more }
+    expect(datasetNamed('resource_samples').eventUs(sample)).to.equal(T0_MS * 1000)
+    expect(rowOf('resource_samples', sample)).to.deep.equal({
+      ...sample,
+      attributes: '{"gpu":"0"}',
+      kafka_partition: 3,
+      kafka_offset: 41,
+    })
   })
 
   describe('aggregates', () => {

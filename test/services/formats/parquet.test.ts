@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { wasmMemory } from 'parquet-wasm'
-import { toArrow } from '../../../services/formats/arrow.ts'
+import { toArrow, toArrowStream } from '../../../services/formats/arrow.ts'
 import { datasetNamed } from '../../../services/formats/datasets.ts'
 import { METADATA_KEY, toParquet, WRITER } from '../../../services/formats/parquet.ts'
 import { PYARROW, pythonWith, runPython } from './python.ts'
@@ -96,10 +96,10 @@ print(json.dumps([[c.has_column_index, c.has_offset_index] for c in columns]))`
   })
 
   it('gives back the memory of the WebAssembly module', () => {
-    const table = toArrow(columns, sampleRows(2000))
-    for (let i = 0; i < 5; i++) toParquet(table, SAMPLE_METADATA)
+    const stream = toArrowStream(toArrow(columns, sampleRows(2000)))
+    for (let i = 0; i < 5; i++) toParquet(stream, columns, SAMPLE_METADATA)
     const { byteLength } = wasmMemory().buffer
-    for (let i = 0; i < 60; i++) toParquet(table, SAMPLE_METADATA)
+    for (let i = 0; i < 60; i++) toParquet(stream, columns, SAMPLE_METADATA)
     expect(wasmMemory().buffer.byteLength).to.equal(byteLength)
   })
 })

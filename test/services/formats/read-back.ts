@@ -51,14 +51,16 @@ function exact(value: bigint): number {
 }
 
 const SCRIPT = `
-import json, sys
+import json, math, sys
 import pyarrow as pa, pyarrow.parquet as pq
 def read(path):
     if path.endswith('.parquet'): return pq.read_table(path)
     with pa.ipc.open_stream(path) as reader: return reader.read_all()
 def plain(column):
     if pa.types.is_timestamp(column.type): column = column.cast(pa.int64())
-    return column.to_pylist()
+    if not pa.types.is_floating(column.type): return column.to_pylist()
+    # JSON has no word for these.
+    return [v if v is None or math.isfinite(v) else str(v) for v in column.to_pylist()]
 out = []
 for path in sys.argv[1:]:
     table = read(path)
@@ -71,5 +73,14 @@ print(json.dumps(out))
 
 /** Reads Parquet files (.parquet) and Arrow IPC streams (any other name) with pyarrow. */
 export async function readWithPyarrow(paths: readonly string[]): Promise<readonly ReadBack[]> {
-  return runPython<ReadBack[]>(await pythonWith([PYARROW]), SCRIPT, paths)
+  const read = await runPython<ReadBack[]>(await pythonWith([PYARROW]), SCRIPT, paths)
+  return read.map(({ columns, rows }) => {
+    const isDouble = columns.map(([, type]) => type === 'double')
+    return { columns, rows: rows.map((row) => row.map((cell, i) => numberIn(cell, isDouble[i]!))) }
+  })
+}
+
+function numberIn(cell: Cell, isDouble: boolean): Cell {
+  if (!isDouble || typeof cell !== 'string') return cell
+  return { nan: Number.NaN, inf: Infinity, '-inf': -Infinity }[cell]!
 }

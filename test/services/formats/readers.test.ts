@@ -12,11 +12,19 @@ import {
 } from '../../../services/formats/column.ts'
 import { DATASETS } from '../../../services/formats/datasets.ts'
 import { toParquet } from '../../../services/formats/parquet.ts'
-import { anyAggregate, anyEndedRequest, anyTriggerEvent } from './arbitraries.ts'
+import {
+  anyAggregate,
+  anyEndedRequest,
+  anySample,
+  anyTokenEvents,
+  anyTriggerEvent,
+} from './arbitraries.ts'
 import { readWithDuckDb, readWithPyarrow } from './read-back.ts'
 
 const RECORDS: Readonly<Record<string, fc.Arbitrary<object>>> = {
+  token_events: anyTokenEvents,
   requests: anyEndedRequest,
+  resource_samples: anySample,
   aggregates: anyAggregate,
   trigger_events: anyTriggerEvent,
 }
@@ -32,6 +40,7 @@ const DUCKDB_TYPES: Readonly<Record<ColumnType, string>> = {
   float64: 'DOUBLE',
   timestamp_us: 'TIMESTAMP WITH TIME ZONE',
   bool: 'BOOLEAN',
+  int32_list: 'INTEGER[]',
   int64_list: 'BIGINT[]',
   string_list: 'VARCHAR[]',
 }
@@ -43,6 +52,7 @@ const PYARROW_TYPES: Readonly<Record<ColumnType, string>> = {
   float64: 'double',
   timestamp_us: 'timestamp[us, tz=UTC]',
   bool: 'bool',
+  int32_list: 'list<element: int32 not null>',
   int64_list: 'list<element: int64 not null>',
   string_list: 'list<element: string not null>',
 }
@@ -71,15 +81,13 @@ describe('formats: other readers', function () {
 
     it(`agree on every value of ${name} (seed ${SEED})`, async () => {
       const rows = anyRows(dataset)
-      const table = toArrow(columns, rows)
+      const bytes = toArrowStream(toArrow(columns, rows))
       const range = { topic: 't', partition: 0, from: 0, to: ROWS }
       const parquet = join(folder, `${name}.parquet`)
       const stream = join(folder, `${name}.arrows`)
-      await writeFile(
-        parquet,
-        toParquet(table, { dataset: name, schemaVersion: version, ...range }),
-      )
-      await writeFile(stream, toArrowStream(table))
+      const metadata = { dataset: name, schemaVersion: version, ...range }
+      await writeFile(parquet, toParquet(bytes, columns, metadata))
+      await writeFile(stream, bytes)
 
       const duckDb = await readWithDuckDb(parquet)
       expect(duckDb.columns).to.deep.equal(typed(DUCKDB_TYPES))
@@ -94,7 +102,7 @@ describe('formats: other readers', function () {
       const path = join(folder, `${name}-empty.parquet`)
       const range = { topic: 't', partition: 0, from: 0, to: 0 }
       const metadata = { dataset: name, schemaVersion: version, ...range }
-      await writeFile(path, toParquet(toArrow(columns, []), metadata))
+      await writeFile(path, toParquet(toArrowStream(toArrow(columns, [])), columns, metadata))
       const duckDb = await readWithDuckDb(path)
       const [pyarrow] = await readWithPyarrow([path])
       expect(duckDb).to.deep.equal({ columns: typed(DUCKDB_TYPES), rows: [] })

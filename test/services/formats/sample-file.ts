@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { toArrow } from '../../../services/formats/arrow.ts'
+import { toArrow, toArrowStream } from '../../../services/formats/arrow.ts'
 import { type Cells, cellsOf } from '../../../services/formats/column.ts'
 import { datasetNamed } from '../../../services/formats/datasets.ts'
 import { type FileMetadata, toParquet } from '../../../services/formats/parquet.ts'
@@ -31,7 +31,8 @@ export function sampleRows(count: number): Cells[] {
 
 /** A file of as many rows. */
 export function sampleFile(count: number): Uint8Array {
-  return toParquet(toArrow(columns, sampleRows(count)), SAMPLE_METADATA)
+  const stream = toArrowStream(toArrow(columns, sampleRows(count)))
+  return toParquet(stream, columns, SAMPLE_METADATA)
 }
 
 /** The hash of the same file. */

@@ -1,6 +1,6 @@
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect } from 'chai'
 import { TOKEN_EVENTS } from '../../../schemas/topics.ts'
 import { systemClock } from '../../../services/bus/clock.ts'
@@ -10,13 +10,17 @@ import { createMemoryBus, type MemoryBus } from '../../../services/bus/memory.ts
 import { createFileRegistry } from '../../../services/bus/registry.ts'
 import { runStage } from '../../../services/bus/run.ts'
 import { createTopics } from '../../../services/bus/topics.ts'
-import { lakeFileBytes } from '../../../services/exporter/effects.ts'
-import { createLakeProcessor } from '../../../services/exporter/lake-processor.ts'
+import { exporterConfig } from '../../../services/exporter/config.ts'
+import { createParquetThread } from '../../../services/exporter/parquet-thread.ts'
+import { createRangeSink } from '../../../services/exporter/range-writer.ts'
 import { lakeStage } from '../../../services/exporter/stage.ts'
-import { openStore } from '../../../services/exporter/store.ts'
+import { type Cells, cellsOf } from '../../../services/formats/column.ts'
+import { REQUESTS } from '../../../services/formats/requests-dataset.ts'
+import { createFileStore } from '../../../services/lake/file-store.ts'
 import { createFindings } from '../../../services/lens/audit-findings.ts'
-import { auditLake, lakeFolder } from '../../../services/lens/audit-lake.ts'
+import { auditLake } from '../../../services/lens/audit-lake.ts'
 import { NOON_US, tokenEvents, wholeRequest } from '../../records.ts'
+import { bytesOf } from '../exporter/lake-log.ts'
 
 const PARTITIONS = 2
 const ROWS_MAX = 10
@@ -41,8 +45,8 @@ describe('lens/audit-lake', () => {
     }
     await sink.append(TOKEN_EVENTS, 0, [{ key: null, value: Buffer.from('no avro') }])
     const health = createHealth('exporter')
-    const store = await openStore(folder, {})
-    const stage = lakeStage({ roll: 60_000, rowsMax: ROWS_MAX }, store, health)
+    const lakeSink = createRangeSink(createFileStore(folder), createParquetThread())
+    const stage = lakeStage(exporterConfig.parse({ rowsMax: ROWS_MAX }), lakeSink, health)
     const onFailure = (error: unknown) => expect.fail(String(error))
     const parts = { bus, codec, clock: systemClock, health, log: () => {}, onFailure }
     const exporter = await runStage(stage, parts)
@@ -54,7 +58,8 @@ describe('lens/audit-lake', () => {
 
   async function audited() {
     const findings = createFindings()
-    const rows = await auditLake({ bus, codec, log: () => {} }, folder, new Map(), findings)
+    const store = createFileStore(folder)
+    const rows = await auditLake({ bus, codec, log: () => {} }, store, new Map(), findings)
     const said = findings.list.map(({ kind, place, text }) => `${kind}: ${place}: ${text}`)
     return { rows: rows.filter(({ dataset }) => dataset === 'requests'), said }
   }
@@ -79,39 +84,35 @@ describe('lens/audit-lake', () => {
     rmSync(join(folder, path!))
     const { said } = await audited()
     expect(said).deep.equal([
-      'lake_missing: requests-1: 10 records have no row, first at 0, 2, 4, 6, 8',
+      'lake_missing: requests-1: 5 records have no row, first at 0, 2, 4, 6, 8',
     ])
   })
 
   it('names a row that is in two files', async () => {
     const [path] = files().filter((name) => name.includes('token-events-0'))
     const other = path!.replace('hour=12', 'hour=12/x')
-    await (await openStore(folder, {})).put(other, Buffer.from(''))
+    mkdirSync(join(folder, dirname(other)), { recursive: true })
     copyFileSync(join(folder, path!), join(folder, other))
     expect((await audited()).said[0]).equal(`lake_twice: requests-0: 0 again in ${other}`)
   })
 
   it('names a row that no record of the topic made, and files that overlap', async () => {
     // Offset 1 of partition 1 ends no request.
-    const at = { topic: TOKEN_EVENTS, partition: 1, firstOffset: 0, changelog: [], partitions: {} }
-    const options = { rollMs: 60_000, rowsMax: ROWS_MAX }
-    const committed = { offset: 1, metadata: '' }
-    const processor = createLakeProcessor({ ...at, committed }, options)
-    const record = { offset: 1, appendMs: 0, value: wholeRequest(), bad: null }
-    processor.onBatch({ topic: TOKEN_EVENTS, partition: 1, records: [record] })
-    const [file] = processor.onDrain().rest!().effects
-    await (await openStore(folder, {})).put(file!.path, lakeFileBytes(file!))
+    const row = cellsOf(REQUESTS.columns, { partition: 1, offset: 1, record: wholeRequest() })
+    const file = { path: '', dataset: 'requests', rows: [(row as { cells: Cells }).cells] }
+    const range = { topic: TOKEN_EVENTS, partition: 1, from: 1, to: 2 }
+    const other =
+      'requests/date=2026-11-24/hour=12/lens.token-events-1-00000000000000000001.parquet'
+    await createFileStore(folder).create(other, bytesOf(file, range))
     expect((await audited()).said).deep.equal([
       'lake_extra: requests-1: 1 rows are of no such record',
-      'lake_twice: requests-1: the files from 1 overlap those that end at 19: [1, 19)',
+      'lake_twice: requests-1: the files from 1 overlap those that end at 10: [1, 10)',
     ])
   })
 
-  it('names a file that cannot be read, and a store that cannot be listed', async () => {
+  it('names a file that cannot be read', async () => {
     const [path] = files()
     writeFileSync(join(folder, path!), 'no parquet')
     expect((await audited()).said[0]).match(/^unreadable: requests-0: requests\/date=.*parquet: /)
-    expect(() => lakeFolder('s3://lake/lens')).throw(/only a folder can be audited.*s3 sync/)
-    expect(lakeFolder('file:///a/b')).equal('/a/b')
   })
 })

@@ -1,15 +1,24 @@
 import { LensError } from '../core/errors.ts'
 import { createFileStore } from './file-store.ts'
 
-/** Where the lake lies. */
+/** Where the lake lies. Paths are relative, with `/`. All reject with LensError store_unavailable. */
 export interface ObjectStore {
   /**
-   * Puts an object whole or not at all, over one of the same name. `path` is relative, with `/`.
-   * Rejects with LensError store_unavailable.
+   * Puts an object whole or not at all, and never over one of the same name: gives the bytes of the
+   * one that is there, null when there was none or it holds the same.
    */
-  put(path: string, bytes: Uint8Array): Promise<void>
+  create(path: string, bytes: Uint8Array): Promise<Uint8Array | null>
+  /** The bytes of an object; null when there is none. */
+  get(path: string): Promise<Uint8Array | null>
+  /** Every object whose path begins so, in any order. */
+  list(prefix: string): AsyncIterable<StoredObject>
   /** Which store this is, for a person; no credentials. */
   readonly describe: string
+}
+
+export interface StoredObject {
+  readonly path: string
+  readonly bytes: number
 }
 
 type Environment = Readonly<Record<string, string | undefined>>

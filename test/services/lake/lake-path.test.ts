@@ -1,9 +1,9 @@
 import { expect } from 'chai'
-import { lakePath } from '../../../services/exporter/lake-path.ts'
+import { lakePath } from '../../../services/lake/lake-path.ts'
 
 const PLACE = { dataset: 'requests', topic: 'lens.token-events', partition: 3, from: 41 }
 
-describe('exporter/lake-path', () => {
+describe('lake/lake-path', () => {
   it('puts a row into the UTC date and hour of its event time, named by the first offset', () => {
     const eventUs = Date.UTC(2025, 10, 24, 23, 59, 59, 999) * 1000 + 999
     expect(lakePath(PLACE, eventUs)).to.equal(

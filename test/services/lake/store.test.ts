@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect } from 'chai'
 import { LensError } from '../../../services/core/errors.ts'
-import { openStore } from '../../../services/exporter/store.ts'
+import { openStore } from '../../../services/lake/store.ts'
 
-describe('exporter/store', function () {
+describe('lake/store', function () {
   this.timeout(60_000)
 
   it('opens each form of a LAKE_URL', async () => {
@@ -53,7 +53,7 @@ describe('exporter/store', function () {
   it('puts files where the URL says', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lens-store-'))
     const store = await openStore(`file://${folder}`, {})
-    await store.put('a/b.parquet', Buffer.from('x'))
+    await store.create('a/b.parquet', Buffer.from('x'))
     expect(await readFile(join(folder, 'a/b.parquet'), 'utf8')).to.equal('x')
     await rm(folder, { recursive: true })
   })

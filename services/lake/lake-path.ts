@@ -1,3 +1,5 @@
+import { offsetText } from './range-marker.ts'
+
 /** What a file's name says beside the hour. */
 export interface LakePlace {
   readonly dataset: string
@@ -6,8 +8,6 @@ export interface LakePlace {
   /** First offset of the range that the file is made from. */
   readonly from: number
 }
-
-const OFFSET_DIGITS = 20
 
 /**
  * Where a row with this event time (µs since the epoch) belongs, in Hive's layout and in UTC;
@@ -18,5 +18,5 @@ export function lakePath(place: LakePlace, eventUs: number): string | null {
   const { dataset, topic, partition, from } = place
   const iso = new Date(Math.floor(eventUs / 1000)).toISOString()
   const folder = `${dataset}/date=${iso.slice(0, 10)}/hour=${iso.slice(11, 13)}`
-  return `${folder}/${topic}-${partition}-${String(from).padStart(OFFSET_DIGITS, '0')}.parquet`
+  return `${folder}/${topic}-${partition}-${offsetText(from)}.parquet`
 }

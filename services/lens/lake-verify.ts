@@ -1,0 +1,129 @@
+import { createHash } from 'node:crypto'
+import { datasetsOf } from '../formats/datasets.ts'
+import { readOrigin } from '../formats/parquet-origin.ts'
+import {
+  type FileEntry,
+  MARKERS,
+  type OffsetRange,
+  type RangeMarker,
+  readMarker,
+} from '../lake/range-marker.ts'
+import type { ObjectStore } from '../lake/store.ts'
+import { tileFaults } from '../lake/tiles.ts'
+
+/** What the lake holds of one dataset and partition. */
+interface DatasetTotals extends OffsetRange {
+  readonly dataset: string
+  ranges: number
+  files: number
+  rows: number
+  bytes: number
+}
+
+export interface LakeState {
+  readonly totals: readonly DatasetTotals[]
+  /** For a person; empty when nothing is wrong. */
+  readonly faults: readonly string[]
+}
+
+const PROGRESS_FILES = 500
+
+/**
+ * Reads all of a lake. Markers are listed before files, so that a range that is being written is
+ * either whole, or one of which there are files only: those are no fault where the tiles end.
+ */
+export async function verifyLake(
+  store: ObjectStore,
+  log: (line: string) => void,
+): Promise<LakeState> {
+  const faults: string[] = []
+  const markers: RangeMarker[] = []
+  for await (const { path } of store.list(MARKERS)) {
+    const marker = await markerAt(store, path)
+    if (typeof marker === 'string') faults.push(marker)
+    else markers.push(marker)
+  }
+  faults.push(...tileFaults(markers))
+  const totals = new Map<string, DatasetTotals>()
+  const named = new Set<string>()
+  for (const marker of markers.toSorted((a, b) => a.from - b.from)) {
+    for (const { name } of datasetsOf(marker.topic)) totalsOf(totals, marker, name).ranges++
+    for (const file of marker.files) {
+      named.add(file.path)
+      const fault = await fileFault(store, marker, file)
+      if (fault !== null) faults.push(`${file.path}: ${fault}`)
+      const own = totalsOf(totals, marker, file.dataset)
+      own.files++
+      own.rows += file.rows
+      own.bytes += file.bytes
+      if (named.size % PROGRESS_FILES === 0) log(`${named.size} files`)
+    }
+  }
+  const all = [...totals.values()]
+  for await (const { path } of store.list('')) {
+    if (!path.endsWith('.parquet') || named.has(path)) continue
+    if (!isAhead(path, all)) faults.push(`${path}: no marker names it`)
+  }
+  const ordered = all.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
+  return { totals: ordered, faults }
+}
+
+async function markerAt(store: ObjectStore, path: string): Promise<RangeMarker | string> {
+  try {
+    return readMarker((await store.get(path))!)
+  } catch (error) {
+    return `${path}: ${(error as Error).message}`
+  }
+}
+
+/** What is wrong with a file that a marker names; null when nothing is. */
+async function fileFault(
+  store: ObjectStore,
+  marker: RangeMarker,
+  { path, dataset, rows, sha256 }: FileEntry,
+): Promise<string | null> {
+  const bytes = await store.get(path)
+  if (bytes === null) return 'it is not there'
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256) return 'other bytes were put'
+  const { range, offsets } = readOrigin(bytes)
+  const isOwn = range.topic === marker.topic && range.partition === marker.partition
+  if (!isOwn || range.dataset !== dataset) return `it is of ${range.dataset} of ${range.topic}`
+  if (offsets.length !== rows) return `it has ${offsets.length} rows and not ${rows}`
+  const bad = offsets.find((offset, i) => {
+    return offset < marker.from || offset >= marker.to || offset <= (offsets[i - 1] ?? -1)
+  })
+  return bad === undefined ? null : `the row of offset ${bad} does not belong there`
+}
+
+function totalsOf(
+  totals: Map<string, DatasetTotals>,
+  { topic, partition, from, to }: OffsetRange,
+  dataset: string,
+): DatasetTotals {
+  const key = `${dataset} ${topic} ${partition}`
+  const known = totals.get(key)
+  const own = { ranges: 0, files: 0, rows: 0, bytes: 0, ...known }
+  const first = Math.min(from, known?.from ?? from)
+  const grown = {
+    ...own,
+    dataset,
+    topic,
+    partition,
+    from: first,
+    to: Math.max(to, known?.to ?? to),
+  }
+  totals.set(key, grown)
+  return grown
+}
+
+/** Whether a file begins where the tiles of its partition end, or there are none yet. */
+function isAhead(path: string, totals: readonly DatasetTotals[]): boolean {
+  const [, topic, partition, from] = /([^/]+)-(\d+)-(\d+)\.parquet$/.exec(path) ?? []
+  if (topic === undefined) return false
+  const own = totals.filter((row) => row.topic === topic && row.partition === Number(partition))
+  return own.every(({ to }) => Number(from) >= to)
+}
+
+function placeOf({ dataset, partition }: DatasetTotals): string {
+  return `${dataset} ${String(partition).padStart(6, '0')}`
+}
