@@ -1,5 +1,6 @@
 /**
- * Writes docs/measures.md and docs/configuration.md from the tables in the code.
+ * Writes docs/measures.md, docs/configuration.md and docs/lake-columns.md from the tables in the
+ * code.
  * usage: npm run generate        (test/infra/docs.test.ts fails when they are stale)
  */
 import { writeFileSync } from 'node:fs'
@@ -9,6 +10,7 @@ import { collectorConfig } from '../../services/collector/config.ts'
 import { MEASURES, MEASURES_VERSION } from '../../services/core/measure/measures.ts'
 import { engineConfig } from '../../services/engine/config.ts'
 import { exporterConfig } from '../../services/exporter/config.ts'
+import { DATASETS } from '../../services/formats/datasets.ts'
 import { standaloneOptions } from '../../services/standalone/config.ts'
 import { statisticsOptions } from '../../services/statistics/config.ts'
 import { triggersOptions } from '../../services/triggers/config.ts'
@@ -39,6 +41,25 @@ of its bucket (base-2 exponential histogram of scale 6: at most 0.55 % off), cla
 minimum and maximum. Count, sum, minimum, maximum, mean and (population) standard deviation are
 exact. OTLP has seconds: a bucket is shifted by a fixed number of places, at most 1 % off in all.
 `
+}
+
+/** The text of docs/lake-columns.md. */
+export function lakeColumnsPage(): string {
+  const tables = DATASETS.map(({ name, version, topic, columns }) => {
+    const rows = columns.map(
+      (column, i) =>
+        `| ${i + 1} | \`${column.name}\` | ${column.type} | ${column.nullable ? 'yes' : ''} |`,
+    )
+    const head = '| id | column | type | may be null |\n|---|---|---|---|'
+    return `## ${name}\n\nVersion ${version}, made from \`${topic}\`.\n\n${head}\n${rows.join('\n')}\n`
+  })
+  return `${NOTICE}
+# Columns of the lake
+
+A column keeps its id; new ones are appended. \`label\`: a text of few values, as a dictionary; \`timestamp_us\`: µs since 1970, UTC. A column named like a
+[measure](measures.md) has its meaning. What the datasets are: [the lake](lake.md).
+
+${tables.join('\n')}`
 }
 
 const SERVICES: Readonly<Record<string, z.ZodObject>> = {
@@ -89,4 +110,5 @@ if (import.meta.main) {
   const docs = new URL('../../docs/', import.meta.url).pathname
   writeFileSync(`${docs}measures.md`, measuresPage())
   writeFileSync(`${docs}configuration.md`, configurationPage())
+  writeFileSync(`${docs}lake-columns.md`, lakeColumnsPage())
 }

@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
-import { configurationPage, measuresPage } from '../../infra/generate/docs.ts'
+import { configurationPage, lakeColumnsPage, measuresPage } from '../../infra/generate/docs.ts'
 
 const DOCS = new URL('../../docs/', import.meta.url)
 
 describe('infra/generate/docs', () => {
   it('has written the page of measures as the table in the code is now', () => {
     expect(readFileSync(new URL('measures.md', DOCS), 'utf8')).equal(measuresPage())
+  })
+
+  it('has written the page of columns as the datasets have them now', () => {
+    expect(readFileSync(new URL('lake-columns.md', DOCS), 'utf8')).equal(lakeColumnsPage())
   })
 
   it('has written the page of options as the services have them now', () => {
