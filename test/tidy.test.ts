@@ -159,6 +159,9 @@ const CLIENTS: Readonly<Record<string, RegExp>> = {
   '@kafkajs/confluent-schema-registry': /^services\/bus\/registry/,
   '@aws-sdk/client-s3': /^services\/lake\/s3-store/,
   'parquet-wasm': /^services\/formats\/parquet/,
+  '@bufbuild/protobuf': /^services\/formats\/protobuf/,
+  '@msgpack/msgpack': /^services\/formats\/msgpack/,
+  'csv-parse': /^services\/formats\/csv/,
   '@huggingface/tokenizers': /^services\/collector\/token-worker/,
   protobufjs: /^services\/collector\/otlp-trace/,
 }
@@ -183,7 +186,7 @@ function mayImport(path: string, name: string): boolean {
   if (layer === 'core') return target === 'core'
   if (layer === 'formats') return target === 'core' || target === 'formats' || isEncoder(name)
   if (layer === 'bus') return target === null || target === 'core' || target === 'bus'
-  if (layer === 'lake') return target === null || target === 'core' || target === 'lake'
+  if (layer === 'lake') return target === null || ['core', 'formats', layer].includes(target)
   if (isPure(path) && (target === 'bus' || name.startsWith('node:'))) return false
   if (layer === 'standalone') return true
   return target === null || ['core', 'formats', 'bus', 'lake', layer].includes(target)
@@ -193,6 +196,9 @@ function isEncoder(name: string): boolean {
   return [
     'apache-arrow',
     'parquet-wasm',
+    '@bufbuild/protobuf/wire',
+    '@msgpack/msgpack',
+    'csv-parse/sync',
     '@opentelemetry/otlp-transformer',
     '@opentelemetry/sdk-metrics',
     '@opentelemetry/api',

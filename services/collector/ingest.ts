@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { listen } from '../bus/listen.ts'
 import { LensError } from '../core/errors.ts'
 import { SYSTEM_TIMERS } from './clock.ts'
 import type { Refusal } from './ingest-body.ts'
 import { createTaker, spansFormOf, type TakerOptions } from './ingest-taker.ts'
-import { listen } from './listen.ts'
 import { type OtlpForm, writeTraceAnswer, writeTraceFault } from './otlp-trace.ts'
 import { refuse } from './refuse.ts'
 

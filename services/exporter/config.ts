@@ -36,6 +36,17 @@ export const exporterConfig = z.object({
     .min(1)
     .default(256 * MIB)
     .describe('The same of all partitions together: then the largest are written'),
+  arrowPort: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe('serve GET /v1/arrow/DATASET for notebooks on this port; 0 = off'),
+  arrowHost: z
+    .string()
+    .default('127.0.0.1')
+    .describe('address that it listens on; whoever reaches it can read the lake'),
   otlpEndpoint: z
     .string()
     .default('')

@@ -1,5 +1,6 @@
 import { runMain, serviceOptions, startStage } from '../bus/service.ts'
 import { openStore } from '../lake/store.ts'
+import { startArrowServer } from './arrow-server.ts'
 import { exporterConfig } from './config.ts'
 import { createParquetThread } from './parquet-thread.ts'
 import { createRangeSink } from './range-writer.ts'
@@ -19,9 +20,13 @@ usage: npm run lens -- run exporter [options]
     const lake = await startStage(lakeStage(config, sink, health), platform, health, onFailure)
     const spec = otlpStage(config, health, process.env, platform.log)
     const otlp = spec && (await startStage(spec, platform, health, onFailure))
-    platform.log(`exporter: ${store.describe}${spec ? ' and OTLP' : ''}`)
+    const { arrowPort: port, arrowHost: host } = config
+    const arrow = port === 0 ? null : await startArrowServer(store, { host, port }, platform.log)
+    const also = `${spec ? ' and OTLP' : ''}${arrow ? `, Arrow at ${arrow.url}/v1/arrow/` : ''}`
+    platform.log(`exporter: ${store.describe}${also}`)
     return {
       async stop() {
+        await arrow?.stop()
         try {
           await lake.stop()
         } finally {

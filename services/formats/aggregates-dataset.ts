@@ -77,4 +77,5 @@ export const AGGREGATE_ROWS: Dataset = {
   columns: COLUMNS,
   keeps: (record: Aggregate) => record.final,
   eventUs: (record: Aggregate) => record.start * 1000,
+  timeColumn: 'window_start',
 }

@@ -43,6 +43,8 @@ export interface Dataset<R = unknown> {
   keeps(record: R): boolean
   /** Event time in µs since the epoch: the date and hour folder of the row. */
   eventUs(record: R): number
+  /** The column that has it. */
+  readonly timeColumn: string
 }
 
 /** A column whose cell is never null. */

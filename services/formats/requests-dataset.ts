@@ -93,4 +93,5 @@ export const REQUESTS: Dataset = {
   columns: COLUMNS,
   keeps: (record: TokenEvents) => record.end !== null,
   eventUs: (record: EndedRequest) => record.started_at + record.end.duration_us,
+  timeColumn: 'ended_at',
 }

@@ -22,4 +22,5 @@ export const SAMPLE_ROWS: Dataset = {
   columns: COLUMNS,
   keeps: () => true,
   eventUs: (record: ResourceSample) => record.at,
+  timeColumn: 'at',
 }

@@ -36,4 +36,5 @@ export const TOKEN_EVENT_ROWS: Dataset = {
   columns: COLUMNS,
   keeps: () => true,
   eventUs: beginsAt,
+  timeColumn: 'begins_at',
 }

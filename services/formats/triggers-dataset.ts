@@ -33,4 +33,5 @@ export const TRIGGER_ROWS: Dataset = {
   columns: COLUMNS,
   keeps: () => true,
   eventUs: (record: TriggerEvent) => record.window_end * 1000,
+  timeColumn: 'window_end',
 }

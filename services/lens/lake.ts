@@ -3,14 +3,11 @@ import { configHelp, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
 import { openStore } from '../lake/store.ts'
 import { table } from './audit-report.ts'
+import { lakeOption } from './lake-options.ts'
 import { verifyLake } from './lake-verify.ts'
 
 const VERIFY = z.object({
-  lake: z
-    .string()
-    .default('data/lake')
-    .meta({ env: 'LAKE_URL' })
-    .describe('the lake: a folder, file:///path or s3://bucket/prefix'),
+  ...lakeOption,
   json: toggle.describe('one JSON object instead of the table'),
 })
 

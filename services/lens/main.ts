@@ -12,6 +12,14 @@ const COMMANDS: Readonly<
     what: 'dead-letters VERB         list, show or replay what no stage could process',
     run: async (argv) => (await import('./dead-letters.ts')).deadLetters(argv),
   },
+  export: {
+    what: 'export --dataset NAME     rows of the lake as JSON, CSV, Protobuf, Arrow, ...',
+    run: async (argv) => (await import('./export.ts')).exportRows(argv),
+  },
+  formats: {
+    what: 'formats [options]         which format for what, measured on your own rows',
+    run: async (argv) => (await import('./formats.ts')).formats(argv),
+  },
   lake: {
     what: 'lake verify [options]     is every file of the lake whole, and each range there once?',
     run: async (argv) => (await import('./lake.ts')).lake(argv),

@@ -1,9 +1,9 @@
 import { z } from 'zod'
+import { instantMs } from '../core/instant.ts'
 
 /** A time such as 2026-11-24T12:00:00Z; the value is in milliseconds since the epoch. */
 export const instant = z.string().transform((text, context) => {
-  // Without a zone it would be read as this machine's.
-  const ms = /T.*(Z|[+-]\d\d:?\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+  const ms = instantMs(text)
   if (Number.isFinite(ms)) return ms
   context.addIssue(`${JSON.stringify(text)} is no time; write 2026-11-24T12:00:00Z`)
   return z.NEVER

@@ -138,3 +138,12 @@ export const anyTriggerEvent: fc.Arbitrary<TriggerEvent> = fc
     observed: fc.dictionary(label, double),
   })
   .map(triggerEvent)
+
+/** Records of each dataset. */
+export const RECORDS: Readonly<Record<string, fc.Arbitrary<object>>> = {
+  token_events: anyTokenEvents,
+  requests: anyEndedRequest,
+  resource_samples: anySample,
+  aggregates: anyAggregate,
+  trigger_events: anyTriggerEvent,
+}

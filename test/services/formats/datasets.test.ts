@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import fc from 'fast-check'
 import {
   AGGREGATES,
   RESOURCE_SAMPLES,
@@ -6,6 +7,7 @@ import {
   TRIGGER_EVENTS,
 } from '../../../schemas/topics.ts'
 import { DATASETS, datasetNamed, datasetsOf } from '../../../services/formats/datasets.ts'
+import { RECORDS } from './arbitraries.ts'
 import { aggregate, distributionOf, T0_MS, tokenEvents, triggerEvent } from './records.ts'
 import { rowOf } from './row-of.ts'
 
@@ -15,6 +17,15 @@ describe('formats/datasets', () => {
       const names = columns.map((column) => column.name)
       expect(new Set(names).size, name).to.equal(names.length)
       expect(names, name).to.include.members(['kafka_partition', 'kafka_offset'])
+    }
+  })
+
+  it('has a column with the time that a row lies at', () => {
+    for (const { name, columns, eventUs, timeColumn } of DATASETS) {
+      const [record] = fc.sample(RECORDS[name]!, 1)
+      const row = rowOf(name, record!)
+      expect(row[timeColumn], name).to.equal(eventUs(record))
+      expect(columns.find((column) => column.name === timeColumn)!.type).to.equal('timestamp_us')
     }
   })
 

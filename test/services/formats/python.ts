@@ -12,6 +12,8 @@ const OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 /** Readers that we did not write, pinned: what they read today they shall read tomorrow. */
 export const PYARROW = 'pyarrow==26.0.1'
 export const DATAFUSION = 'datafusion==55.0.0'
+export const MSGPACK = 'msgpack==1.1.2'
+export const GRPC_TOOLS = 'grpcio-tools==1.76.0'
 export const OTLP_PROTO = ['opentelemetry-proto==1.45.2', 'protobuf==6.33.6'] as const
 
 /**

@@ -12,22 +12,9 @@ import {
 } from '../../../services/formats/column.ts'
 import { DATASETS } from '../../../services/formats/datasets.ts'
 import { toParquet } from '../../../services/formats/parquet.ts'
-import {
-  anyAggregate,
-  anyEndedRequest,
-  anySample,
-  anyTokenEvents,
-  anyTriggerEvent,
-} from './arbitraries.ts'
+import { RECORDS } from './arbitraries.ts'
 import { readWithDuckDb, readWithPyarrow } from './read-back.ts'
 
-const RECORDS: Readonly<Record<string, fc.Arbitrary<object>>> = {
-  token_events: anyTokenEvents,
-  requests: anyEndedRequest,
-  resource_samples: anySample,
-  aggregates: anyAggregate,
-  trigger_events: anyTriggerEvent,
-}
 const SEED = 20_251_124
 const ROWS = 300
 const OFFSET_MAX = 2 ** 53 - 1 - ROWS
