@@ -1,6 +1,7 @@
 import type { Aggregate } from '../../schemas/records.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
 import { type OtlpPoint, otlpPoints } from '../formats/otlp.ts'
+import { createOtlpStream, type Temporality } from './otlp-stream.ts'
 
 /** What to send to the OTLP endpoint in one request, as data. */
 export interface OtlpExport {
@@ -10,19 +11,32 @@ export interface OtlpExport {
   readonly instance: string
 }
 
-/** What became of the records: exported + otherSeries + revisions + bad = records. */
+/** What became of the records: exported + otherSeries + revisions + notSaid + bad = records. */
 export interface OtlpStats {
   records: number
   bad: number
   /** Aggregates of another window size or grouping, or not final. */
   otherSeries: number
-  /** Corrections by late data, which a delta cannot carry; they are in the lake. */
+  /** Corrections by late data: a window that has been said is not said again. */
   revisions: number
   exported: number
+  /** Windows that came again: statistics repeats what it may not have published. */
+  repeats: number
+  /** Windows that came behind a later one of their series, and are in the next that is said. */
+  folded: number
+  /** Windows of a stream that is over. */
+  late: number
   points: number
 }
 
 export type OtlpProcessor = Processor<OtlpExport> & { readonly stats: Readonly<OtlpStats> }
+
+/** What is exported, and how. */
+export interface OtlpOptions {
+  /** The dimensions of the one grouping. */
+  readonly grouping: readonly string[]
+  readonly temporality: Temporality
+}
 
 /** Data points in one request; at about 1 kB each, far below the 4 MiB that servers take. */
 export const POINTS_MAX = 500
@@ -32,18 +46,23 @@ const WINDOW_S = 60
  * Sends the final one-minute aggregates of one grouping. Windows of 5 and 15 minutes, and other
  * groupings, count the same requests again: a backend that adds series up would count them twice.
  *
- * A delta point cannot be taken back, so only revision 0 goes out; later revisions are counted in
- * `stats.revisions`. OTLP has no key by which a receiver could drop a repeat: a crash between the
- * send and the commit exports its windows again. Topics and lake are exact, this is a view of them.
+ * What has been counted is in the topic: an owner reads, silently, from where its stream began to
+ * what was committed, and goes on with the same sums from the same beginning. A crash between the
+ * send and the commit says the same points again: of running totals that changes nothing. A point
+ * cannot be taken back, so only revision 0 goes out; later ones are counted in `stats.revisions`.
  */
 export function createOtlpProcessor(
-  assignment: Assignment,
-  grouping: readonly string[],
+  { topic, partition, committed, firstOffset }: Assignment,
+  { grouping, temporality }: OtlpOptions,
 ): OtlpProcessor {
-  const { topic, partition, committed } = assignment
   const instance = `${topic}-${partition}`
   const wanted = [...grouping].sort().join('\n')
-  const stats = { records: 0, bad: 0, otherSeries: 0, revisions: 0, exported: 0, points: 0 }
+  const stats = createOtlpStats()
+  const stream = createOtlpStream(temporality)
+  const live = committed?.offset ?? null
+  const begun = committed?.metadata ? (JSON.parse(committed.metadata) as Snapshot).from : live
+  /** Where the stream began. */
+  let from = begun ?? firstOffset
   const idle: Plan<OtlpExport> = {
     outputs: [],
     effects: [],
@@ -51,30 +70,53 @@ export function createOtlpProcessor(
     wakeMs: Number.POSITIVE_INFINITY,
   }
 
-  function isExported(aggregate: Aggregate): boolean {
-    const isOurs = Object.keys(aggregate.series).sort().join('\n') === wanted
-    if (!aggregate.final || aggregate.size_s !== WINDOW_S || !isOurs) {
+  function isExported({ series, final, size_s, start, revision }: Aggregate): boolean {
+    const isOurs = Object.keys(series).sort().join('\n') === wanted
+    // Windows that overlap count a request twice.
+    const isApart = start % (size_s * 1000) === 0
+    if (!final || size_s !== WINDOW_S || !isApart || !isOurs) {
       stats.otherSeries += 1
       return false
     }
-    if (aggregate.revision > 0) stats.revisions += 1
-    return aggregate.revision === 0
+    if (revision > 0) stats.revisions += 1
+    return revision === 0
+  }
+
+  function pointsOf(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
+    if (!isExported(aggregate)) return []
+    const before = stream.number()
+    const said = stream.add(aggregate)
+    if (stream.number() !== before) from = offset
+    if (typeof said === 'string') {
+      stats[said] += 1
+      return []
+    }
+    stats.exported += 1
+    return otlpPoints(said)
+  }
+
+  /** What an earlier owner has said is counted, and not said. */
+  function replay(offset: number, aggregate: Aggregate): void {
+    const before = { ...stats }
+    pointsOf(offset, aggregate)
+    Object.assign(stats, before)
   }
 
   return {
-    startOffset: committed?.offset ?? null,
+    startOffset: begun === null ? null : Math.max(begun, firstOffset),
     stats,
     onBatch({ records }) {
       let commit: Commit | null = null
       const points: OtlpPoint[] = []
       for (const { offset, bad, value } of records) {
-        stats.records += 1
-        commit = { offset: offset + 1, metadata: '' }
-        if (bad !== null) stats.bad += 1
-        else if (isExported(value as Aggregate)) {
-          stats.exported += 1
-          points.push(...otlpPoints(value as Aggregate))
+        if (live !== null && offset < live) {
+          if (bad === null) replay(offset, value as Aggregate)
+          continue
         }
+        stats.records += 1
+        if (bad !== null) stats.bad += 1
+        else points.push(...pointsOf(offset, value as Aggregate))
+        commit = { offset: offset + 1, metadata: JSON.stringify({ from } satisfies Snapshot) }
       }
       stats.points += points.length
       return { ...idle, effects: exportsOf(points, instance), commit }
@@ -82,6 +124,16 @@ export function createOtlpProcessor(
     onTick: () => idle,
     onDrain: () => idle,
   }
+}
+
+/** For the next owner. */
+interface Snapshot {
+  readonly from: number
+}
+
+function createOtlpStats(): OtlpStats {
+  const counts = { records: 0, bad: 0, otherSeries: 0, revisions: 0, exported: 0, points: 0 }
+  return { ...counts, repeats: 0, folded: 0, late: 0 }
 }
 
 function exportsOf(points: readonly OtlpPoint[], instance: string): OtlpExport[] {

@@ -1,4 +1,5 @@
 import { LensError } from '../core/errors.ts'
+import type { Temporality } from './otlp-stream.ts'
 
 /** How to reach an OTLP/HTTP endpoint. */
 export interface OtlpSettings {
@@ -7,6 +8,7 @@ export interface OtlpSettings {
   readonly isGzip: boolean
   /** For one attempt. */
   readonly timeoutMs: number
+  readonly temporality: Temporality
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -40,6 +42,14 @@ export function readOtlpSettings(endpoint: string, env: Environment): OtlpSettin
   if (!['', 'none', 'gzip'].includes(compression)) {
     faults.push(`OTEL_EXPORTER_OTLP_COMPRESSION is ${compression}; it can be gzip or none`)
   }
+  const preference = (
+    env.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE || 'cumulative'
+  ).toLowerCase()
+  if (preference !== 'cumulative' && preference !== 'delta') {
+    const name = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'
+    faults.push(`${name} is ${preference}; it can be cumulative or delta`)
+  }
+  const temporality = preference as Temporality
   const timeoutText = pick('TIMEOUT')
   const timeoutMs = timeoutText === '' ? TIMEOUT_DEFAULT_MS : Number(timeoutText)
   if (!Number.isInteger(timeoutMs) || timeoutMs <= 0) {
@@ -47,7 +57,7 @@ export function readOtlpSettings(endpoint: string, env: Environment): OtlpSettin
   }
   const headers = parseHeaders(pick('HEADERS'), faults)
   if (faults.length > 0) throw new LensError('configuration_invalid', faults.join('\n'))
-  return { url: target, headers, isGzip: compression === 'gzip', timeoutMs }
+  return { url: target, headers, isGzip: compression === 'gzip', timeoutMs, temporality }
 }
 
 /** name=value,name=value with percent escapes in the values; the values are never repeated. */

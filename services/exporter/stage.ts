@@ -6,7 +6,7 @@ import type { ExporterConfig } from './config.ts'
 import { createLakeBudget } from './lake-budget.ts'
 import { createLakeProcessor } from './lake-processor.ts'
 import type { LakeRange } from './lake-range.ts'
-import { createOtlpProcessor, type OtlpExport } from './otlp-processor.ts'
+import { createOtlpProcessor, type OtlpExport, type OtlpOptions } from './otlp-processor.ts'
 import { createOtlpSender, type OtlpSender } from './otlp-sender.ts'
 import { readOtlpSettings } from './otlp-settings.ts'
 import { type RangeSink, writeRange } from './range-writer.ts'
@@ -46,28 +46,30 @@ export function otlpStage(
 ): StageSpec<OtlpExport> | null {
   const settings = readOtlpSettings(otlpEndpoint, env)
   if (!settings) return null
-  return otlpStageOf(createOtlpSender(settings), otlpGrouping, health, log)
+  const options = { grouping: otlpGrouping, temporality: settings.temporality }
+  return otlpStageOf(createOtlpSender(settings), options, health, log)
 }
 
 /** The same with a sender of one's own. */
 export function otlpStageOf(
   sender: OtlpSender,
-  otlpGrouping: ExporterConfig['otlpGrouping'],
+  options: OtlpOptions,
   health: StageHealth,
   log: (line: string) => void,
 ): StageSpec<OtlpExport> {
+  const isDelta = options.temporality === 'delta'
   return {
     name: 'exporter-otlp',
     group: 'lens-exporter-otlp',
     topics: [AGGREGATES],
     deadLetters: false,
     create(assignment) {
-      const processor = createOtlpProcessor(assignment, otlpGrouping)
+      const processor = createOtlpProcessor(assignment, options)
       return reportStats(processor, processor.stats, health)
     },
     async carryOut({ points, instance }) {
       const before = sender.stats.pointsRejected
-      await sender.send(otlpProtobuf(otlpMetrics(points, instance)), points.length)
+      await sender.send(otlpProtobuf(otlpMetrics(points, instance, isDelta)), points.length)
       const rejected = sender.stats.pointsRejected - before
       health.count('points_rejected', rejected)
       if (rejected > 0) log(`OTLP refused ${rejected} points: ${sender.stats.lastRejection}`)

@@ -85,16 +85,19 @@ export function otlpPoints(aggregate: Aggregate): OtlpPoint[] {
 }
 
 /**
- * Points as one OTLP export. Delta temporality: each point counts its own window, so windows of
- * one size that do not overlap, and series of one grouping, or a backend counts twice. `instance`
- * becomes service.instance.id: it names the source partition and not the process, so that a series
- * keeps its identity when the partition moves.
+ * Points as one OTLP export. `isDelta`: each point counts its own window, and not all since its
+ * start. `instance` becomes service.instance.id: it names the source partition and not the process,
+ * so that a series keeps its identity when the partition moves.
  */
-export function otlpMetrics(points: readonly OtlpPoint[], instance: string): ResourceMetrics {
+export function otlpMetrics(
+  points: readonly OtlpPoint[],
+  instance: string,
+  isDelta: boolean,
+): ResourceMetrics {
   const attributes = { 'service.name': 'llm-latency-lens', 'service.instance.id': instance }
   const metrics = METRICS.flatMap((metric): MetricData[] => {
     const own = points.filter((point) => point.metric === metric.name).map(({ point }) => point)
-    return own.length === 0 ? [] : [metricData(metric, own)]
+    return own.length === 0 ? [] : [metricData(metric, own, isDelta)]
   })
   return {
     resource: resourceOf(attributes),
@@ -112,12 +115,14 @@ export function otlpJson(metrics: ResourceMetrics): Uint8Array {
   return JsonMetricsSerializer.serializeRequest(metrics)!
 }
 
-function metricData(metric: Metric, points: DataPoint<Value>[]): MetricData {
+function metricData(metric: Metric, points: DataPoint<Value>[], isDelta: boolean): MetricData {
   const { name, description, unit, isCounter } = metric
   const valueType = isCounter ? ValueType.INT : ValueType.DOUBLE
   const common = {
     descriptor: { name, description, unit, valueType },
-    aggregationTemporality: AggregationTemporality.DELTA,
+    aggregationTemporality: isDelta
+      ? AggregationTemporality.DELTA
+      : AggregationTemporality.CUMULATIVE,
   }
   return isCounter
     ? {

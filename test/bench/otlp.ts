@@ -86,10 +86,13 @@ async function encoded(windows: readonly Aggregate[]): Promise<Buffer[]> {
 function exported(windows: readonly Aggregate[]): number {
   const place = { topic: AGGREGATES, partition: 0 }
   const assignment = { ...place, committed: null, firstOffset: 0, changelog: [], partitions: {} }
-  const processor = createOtlpProcessor(assignment, DEFAULT_GROUPINGS[0]!)
+  const processor = createOtlpProcessor(assignment, {
+    grouping: DEFAULT_GROUPINGS[0]!,
+    temporality: 'cumulative',
+  })
   const records = windows.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
   for (const { points, instance } of processor.onBatch({ ...place, records }).effects) {
-    otlpProtobuf(otlpMetrics(points, instance))
+    otlpProtobuf(otlpMetrics(points, instance, false))
   }
   return processor.stats.points
 }

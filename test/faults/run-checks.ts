@@ -181,7 +181,10 @@ export async function lakeFaults(
   ]
 }
 
-/** Every one-minute window of the finest series has come, and its repeats say the same. */
+/**
+ * Every one-minute window of the finest series has come, in the running total of its tenant, and its
+ * repeats say the same.
+ */
 export async function otlpFaults({ stack, cluster }: System): Promise<{
   readonly wrong: readonly string[]
   readonly windows: number
@@ -195,19 +198,27 @@ export async function otlpFaults({ stack, cluster }: System): Promise<{
     repeats += times - 1
   }
   const wrong: string[] = []
-  let windows = 0
+  const totals = new Map<string, number>()
+  const counted = new Set<string>()
   for (const aggregate of await cluster.readTopic<Aggregate>(AGGREGATES)) {
     const { series, size_s, revision, requests, errors, cancelled } = aggregate
     if (Object.keys(series).length < 4 || size_s !== 60 || revision > 0) continue
-    windows++
+    const window = `${series.tenant} ${aggregate.end}`
+    if (counted.has(window)) continue
+    counted.add(window)
     const counts = { ok: requests - errors - cancelled, error: errors, cancelled }
-    for (const [status, want] of Object.entries(counts)) {
-      const key = `${series.tenant} ${aggregate.end} ${status}`
+    // Running totals begin anew every six hours.
+    const stream = Math.floor(aggregate.start / (6 * 3_600_000))
+    for (const [status, count] of Object.entries(counts)) {
+      const total = `${series.tenant} ${status} ${stream}`
+      const want = (totals.get(total) ?? 0) + count
+      totals.set(total, want)
+      const key = `${window} ${status}`
       const got = [...(values.get(key) ?? [])].join()
       if (got !== String(want)) wrong.push(`OTLP: ${key} is ${got || 'missing'}, not ${want}`)
     }
   }
-  return { wrong: wrong.slice(0, 5), windows, repeats }
+  return { wrong: wrong.slice(0, 5), windows: counted.size, repeats }
 }
 
 /**

@@ -9,6 +9,7 @@ import type {
 import { AGGREGATES, DEAD_LETTERS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { Codec } from '../../services/bus/codec.ts'
 import type { StageHealth } from '../../services/bus/health.ts'
+import type { Temporality } from '../../services/exporter/otlp-stream.ts'
 import {
   differences,
   type ExactWindow,
@@ -39,6 +40,7 @@ interface Run {
   readonly endMs: number
   readonly sinks: SimSinks
   readonly rollMs: number
+  readonly temporality: Temporality
   readonly seen: Seen
 }
 
@@ -55,7 +57,7 @@ export function faultsFound(run: Run): readonly string[] {
     ...anomalies(run),
     ...triggerFaults(events),
     ...ruleFaults(aggregates, events),
-    ...otlpFaults(run.sinks.received, aggregates, countRepeats),
+    ...otlpFaults(run.sinks.received, aggregates, run.temporality, countRepeats),
     ...run.sinks.others,
     ...markerFaults(run.sinks),
     ...lakeFaults(run.sinks.files, (topic) => placed(run, topic)),

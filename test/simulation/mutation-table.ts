@@ -73,7 +73,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'services/exporter/lake-processor.ts',
     edits: [
       [
-        'const commit = { offset: range.from, metadata: writePlan(range.to) }',
+        'const commit = { offset: range.from, metadata: writePlan(range) }',
         "const commit = { offset: range.to, metadata: '' }",
       ],
     ],
@@ -84,11 +84,35 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       [
         'return { ...plan, commit, rest: () => goOn(source, range, notBeforeMs) }',
-        `const effects = [...files, ...rangeFiles(range)]
-        const done = { offset: range.to, metadata: '' }
-        return { ...plan, effects, commit: done, rest: () => goOn(source, null, notBeforeMs) }`,
+        `const all = [...effects, lakeRange(range)]
+        const end = { offset: range.to, metadata: '' }
+        return { ...plan, effects: all, commit: end, rest: () => goOn(source, null, notBeforeMs) }`,
       ],
     ],
+  },
+  {
+    name: 'put the marker of a range before its files',
+    file: 'services/exporter/range-writer.ts',
+    edits: [
+      [
+        'const files: FileEntry[] = []',
+        `const files: FileEntry[] = []
+        const early = effect.files.map(({ path, dataset, rows }) => {
+          return { path, dataset, rows: rows.length, bytes: 0, sha256: '' }
+        })
+        await sink.marker({ ...range, ...cut, ...counts, files: early })`,
+      ],
+    ],
+  },
+  {
+    name: 'say a window again that statistics has repeated',
+    file: 'services/exporter/otlp-stream.ts',
+    edits: [["if (series.seen[place >> 3]! & bit) return 'repeats'", '']],
+  },
+  {
+    name: 'begin running totals anew with each owner',
+    file: 'services/exporter/otlp-processor.ts',
+    edits: [['if (bad === null) replay(offset, value as Aggregate)', '']],
   },
   {
     name: 'keep no state of triggers',

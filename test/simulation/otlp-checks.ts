@@ -1,5 +1,6 @@
 /** What the OTLP endpoint has received, read from the bytes, against the aggregates. */
 import type { Aggregate } from '../../schemas/records.ts'
+import type { Temporality } from '../../services/exporter/otlp-stream.ts'
 
 type Field = readonly [number: number, value: bigint | Buffer]
 
@@ -39,7 +40,7 @@ const METRIC = [1, 2, 2]
 const SUM_POINTS = [7, 1]
 const HISTOGRAM_POINTS = [10, 1]
 
-/** The points of a request: `metric attributes start` and what is said of it. */
+/** The points of a request: `metric attributes start end` and what is said of it. */
 function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint, form: string]> {
   for (const metric of valuesAt(body, METRIC) as Buffer[]) {
     const name = String(valuesAt(metric, [1])[0])
@@ -52,8 +53,8 @@ function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint,
         const labels = (valuesAt(point, [attributes]) as Buffer[]).map((each) => {
           return `${valuesAt(each, [1])[0]}=${valuesAt(each, [2, 1])[0]}`
         })
-        const startMs = (valuesAt(point, [2])[0] as bigint) / 1_000_000n
-        const key = `${name} ${labels.sort().join()} ${startMs}`
+        const [startMs, endMs] = [2, 3].map((i) => (valuesAt(point, [i])[0] as bigint) / 1_000_000n)
+        const key = `${name} ${labels.sort().join()} ${startMs} ${endMs}`
         yield [key, valuesAt(point, [value])[0] as bigint, point.toString('base64')]
       }
     }
@@ -61,15 +62,16 @@ function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint,
 }
 
 /**
- * Each final minute of the finest grouping is there, and nothing else; one can be there again, with
- * the identical points: OTLP is at least once.
+ * Each final minute of the finest grouping is there, and nothing else, by itself or in what has been
+ * counted by its end; one can be there again, with the identical points: OTLP is at least once.
  */
 export function otlpFaults(
   bodies: readonly Uint8Array[],
   aggregates: readonly Aggregate[],
+  temporality: Temporality,
   count: (repeats: number) => void,
 ): readonly string[] {
-  const wanted = new Map(aggregates.flatMap((each) => [...wantedOf(each)]))
+  const wanted = wantedOf(aggregates, temporality)
   const forms = new Map<string, string>()
   const found: string[] = []
   for (const body of bodies) {
@@ -93,17 +95,51 @@ const DURATIONS: Readonly<Record<string, string>> = {
   queue_us: 'latency_lens.queue.duration',
 }
 
-/** The points that an aggregate brings, with their counts; none when it is not to be sent. */
-function* wantedOf(aggregate: Aggregate): Iterable<readonly [key: string, count: bigint]> {
-  const { series, size_s, revision, requests, errors, cancelled, metrics } = aggregate
-  if (size_s !== 60 || revision > 0 || Object.keys(series).length !== 4) return
+const STREAM_MS = 6 * 3_600_000
+
+/** What has been counted of a series in one stream. */
+interface Counted {
+  readonly startMs: number
+  endMs: number
+  readonly windows: Set<number>
+  readonly totals: Map<string, bigint>
+}
+
+/** The points that the aggregates bring, in the order in which they lie, with their counts. */
+function wantedOf(aggregates: readonly Aggregate[], temporality: Temporality) {
+  const points = new Map<string, bigint>()
+  const all = new Map<string, Counted>()
+  for (const aggregate of aggregates) {
+    const { series, size_s, revision, start, end } = aggregate
+    if (size_s !== 60 || revision > 0 || Object.keys(series).length !== 4) continue
+    const name = `${JSON.stringify(series)} ${Math.floor(start / STREAM_MS)}`
+    const fresh = { startMs: start, endMs: start, windows: new Set<number>(), totals: new Map() }
+    const own = all.get(name) ?? fresh
+    all.set(name, own)
+    if (own.windows.has(start)) continue
+    own.windows.add(start)
+    for (const [metric, count] of countsOf(aggregate)) {
+      const total = (own.totals.get(metric) ?? 0n) + count
+      own.totals.set(metric, total)
+      if (temporality === 'delta') points.set(`${metric} ${start} ${end}`, count)
+    }
+    if (temporality === 'delta' || end <= own.endMs) continue
+    own.endMs = end
+    for (const [metric, total] of own.totals) points.set(`${metric} ${own.startMs} ${end}`, total)
+  }
+  return points
+}
+
+/** The counts of an aggregate, by metric and attributes. */
+function* countsOf(aggregate: Aggregate): Iterable<readonly [key: string, count: bigint]> {
+  const { series, requests, errors, cancelled, metrics } = aggregate
   const labels = [
     'gen_ai.operation.name=chat',
     `gen_ai.request.model=${series.model}`,
     ...['endpoint', 'region', 'tenant'].map((name) => `latency_lens.${name}=${series[name]}`),
   ]
   const keyOf = (metric: string, ...more: string[]) => {
-    return `${metric} ${[...labels, ...more].sort().join()} ${aggregate.start}`
+    return `${metric} ${[...labels, ...more].sort().join()}`
   }
   const counters = [
     ['requests', requests - errors - cancelled, 'status=ok'],

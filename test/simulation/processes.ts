@@ -4,6 +4,7 @@ import { loadConfig } from '../../services/bus/config.ts'
 import { createHealth, type StageHealth } from '../../services/bus/health.ts'
 import { runStage, type Stage, type StageParts } from '../../services/bus/run.ts'
 import { exporterConfig } from '../../services/exporter/config.ts'
+import type { Temporality } from '../../services/exporter/otlp-stream.ts'
 import { lakeStage, otlpStageOf } from '../../services/exporter/stage.ts'
 import { statisticsOptions } from '../../services/statistics/config.ts'
 import { statisticsStage } from '../../services/statistics/stage.ts'
@@ -44,6 +45,7 @@ export interface ProcessParts {
   readonly lake: { readonly roll: string; readonly rowsMax: string }
   /** Of statistics: how long a window waits for a partition. */
   readonly hold: string
+  readonly temporality: Temporality
 }
 
 const RULES = new URL('rules.yaml', import.meta.url).pathname
@@ -52,7 +54,7 @@ const RULES = new URL('rules.yaml', import.meta.url).pathname
 function startStage(
   stage: StageName,
   actor: Actor,
-  { sinks, codec, health, lake, hold }: ProcessParts,
+  { sinks, codec, health, lake, hold, temporality }: ProcessParts,
   parts: StageParts,
 ): Promise<Stage> {
   const none = { env: {}, argv: [] }
@@ -75,10 +77,10 @@ function startStage(
       return runStage(lakeStage(config, sinks.lake(actor), health), parts)
     }
     case 'otlp': {
-      const { otlpGrouping } = exporterConfig.parse({})
+      const options = { grouping: exporterConfig.parse({}).otlpGrouping, temporality }
       // The sender's own port: what lies behind it is HTTP, with timers that no seed decides.
       return runStage(
-        otlpStageOf(sinks.sender(actor), otlpGrouping, health, () => {}),
+        otlpStageOf(sinks.sender(actor), options, health, () => {}),
         parts,
       )
     }

@@ -9,6 +9,7 @@ import {
 } from '../../services/bus/codec.ts'
 import { createFileRegistry } from '../../services/bus/registry.ts'
 import { partitionOf } from '../../services/core/hash.ts'
+import type { Temporality } from '../../services/exporter/otlp-stream.ts'
 import { traffic } from '../pipeline/traffic.ts'
 import { NOON_MS, resourceSample } from '../records.ts'
 import { faultsFound } from './checks.ts'
@@ -178,9 +179,10 @@ export async function simulate(
   }
   const sinks = createSimSinks({ world, faults: () => faults, seen: count })
   const health = createHealths()
+  const temporality: Temporality = seed % 3 === 0 ? 'delta' : 'cumulative'
   const lake = { roll: `${plan.rollS}s`, rowsMax: String(plan.rowsMax) }
   const processes = PROCESSES.map(([stage, name]) => {
-    const own = { lake, hold: `${plan.holdS}s`, health: health[stage] }
+    const own = { lake, hold: `${plan.holdS}s`, temporality, health: health[stage] }
     const parts = { world, bus, sinks, codec, ...own }
     return createProcess(stage, name, parts)
   })
@@ -238,6 +240,7 @@ export async function simulate(
     records,
     onTime,
     samples,
+    temporality,
     poisoned,
     bus,
     sinks,

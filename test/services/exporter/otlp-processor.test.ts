@@ -1,10 +1,11 @@
 import { expect } from 'chai'
 import type { Aggregate } from '../../../schemas/records.ts'
 import { AGGREGATES } from '../../../schemas/topics.ts'
-import type { Decoded, Plan } from '../../../services/core/processor.ts'
+import type { Commit, Decoded, Plan } from '../../../services/core/processor.ts'
 import {
   createOtlpProcessor,
   type OtlpExport,
+  type OtlpOptions,
   type OtlpProcessor,
   POINTS_MAX,
 } from '../../../services/exporter/otlp-processor.ts'
@@ -14,8 +15,12 @@ import { assignment } from './lake-log.ts'
 
 const GROUPING = ['model', 'endpoint', 'region', 'tenant']
 
-function processorOf(grouping: readonly string[] = GROUPING): OtlpProcessor {
-  return createOtlpProcessor({ ...assignment(), topic: AGGREGATES, partition: 4 }, grouping)
+function processorOf(
+  more: Partial<OtlpOptions> = {},
+  committed: Commit | null = null,
+): OtlpProcessor {
+  const place = { ...assignment(committed), topic: AGGREGATES, partition: 4 }
+  return createOtlpProcessor(place, { grouping: GROUPING, temporality: 'cumulative', ...more })
 }
 
 function recordsOf(aggregates: readonly Aggregate[]): Decoded[] {
@@ -26,12 +31,25 @@ function give(processor: OtlpProcessor, records: readonly Decoded[]): Plan<OtlpE
   return processor.onBatch({ topic: AGGREGATES, partition: 4, records })
 }
 
+/** As many minutes of one series, one behind the other, which go over the end of a stream. */
+function minutes(count: number): Aggregate[] {
+  const beginMs = Math.ceil(T0_MS / 21_600_000) * 21_600_000 - 5 * 60_000
+  return Array.from({ length: count }, (_, i) => {
+    const start = beginMs + i * 60_000
+    return aggregate({ start, end: start + 60_000, requests: i + 1 })
+  })
+}
+
+function pointsOf({ effects }: Plan<OtlpExport>) {
+  return effects.flatMap(({ points }) => points)
+}
+
 describe('exporter/otlp-processor', () => {
   it('starts where the last owner committed', () => {
     expect(processorOf().startOffset).to.equal(null)
-    const committed = { offset: 9, metadata: '' }
-    const given = { ...assignment(committed), topic: AGGREGATES }
-    expect(createOtlpProcessor(given, GROUPING).startOffset).to.equal(9)
+    expect(processorOf({}, { offset: 9, metadata: '' }).startOffset).to.equal(9)
+    // Where its stream began.
+    expect(processorOf({}, { offset: 9, metadata: '{"from":3}' }).startOffset).to.equal(3)
   })
 
   it('sends the final minutes of one grouping, and commits after them', () => {
@@ -40,7 +58,7 @@ describe('exporter/otlp-processor', () => {
     expect(plan).to.deep.equal({
       outputs: [],
       effects: [{ kind: 'otlp-export', points: otlpPoints(own), instance: 'lens.aggregates-4' }],
-      commit: { offset: 1, metadata: '' },
+      commit: { offset: 1, metadata: '{"from":0}' },
       wakeMs: Number.POSITIVE_INFINITY,
     })
   })
@@ -57,19 +75,51 @@ describe('exporter/otlp-processor', () => {
     ]
     const plan = give(processor, [...recordsOf(others), bad])
     expect(plan.effects).to.deep.equal([])
-    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '' })
+    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '{"from":0}' })
     expect(processor.stats).to.deep.equal({
       records: 6,
       bad: 1,
       otherSeries: 4,
       revisions: 1,
       exported: 0,
+      repeats: 0,
+      folded: 0,
+      late: 0,
       points: 0,
     })
   })
 
+  it('leaves out windows that overlap others', () => {
+    const processor = processorOf()
+    give(processor, recordsOf([aggregate({ start: T0_MS + 30_000, end: T0_MS + 90_000 })]))
+    expect(processor.stats).to.deep.include({ exported: 0, otherSeries: 1 })
+  })
+
+  it('goes on with the sums of the owner before, whenever that was', () => {
+    const log = recordsOf(minutes(12))
+    const whole = pointsOf(give(processorOf(), log))
+    for (let at = 1; at < log.length; at++) {
+      const { commit } = give(processorOf(), log.slice(0, at))
+      const next = processorOf({}, commit)
+      const rest = pointsOf(give(next, log.slice(next.startOffset!)))
+      expect(rest).to.deep.equal(whole.slice(-rest.length))
+      expect(rest.length).to.equal(
+        whole.length - pointsOf(give(processorOf(), log.slice(0, at))).length,
+      )
+      expect(next.stats).to.deep.include({ records: log.length - at })
+    }
+  })
+
+  it('says nothing while it reads what the owner before has said', () => {
+    const log = recordsOf(minutes(4))
+    const next = processorOf({}, { offset: 4, metadata: '{"from":0}' })
+    const plan = give(next, log)
+    expect(plan).to.deep.include({ effects: [], commit: null })
+    expect(next.stats).to.deep.include({ records: 0, exported: 0 })
+  })
+
   it('takes the grouping in any order of its dimensions', () => {
-    const processor = processorOf(['tenant', 'model'])
+    const processor = processorOf({ grouping: ['tenant', 'model'] })
     give(processor, recordsOf([aggregate({ series: { model: 'm', tenant: 't' } })]))
     expect(processor.stats.exported).to.equal(1)
   })

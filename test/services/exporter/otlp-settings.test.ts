@@ -29,6 +29,7 @@ describe('exporter/otlp-settings', () => {
       headers: { authorization: 'Basic abc=', 'x-scope': 'a=b' },
       isGzip: true,
       timeoutMs: 2500,
+      temporality: 'cumulative',
     })
     expect(readOtlpSettings(BASE, {})).to.deep.include({ isGzip: false, timeoutMs: 10_000 })
   })
@@ -39,6 +40,7 @@ describe('exporter/otlp-settings', () => {
       OTEL_EXPORTER_OTLP_COMPRESSION: 'zstd',
       OTEL_EXPORTER_OTLP_TIMEOUT: '10s',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: 'lowmemory',
     }
     let said = ''
     try {
@@ -51,6 +53,7 @@ describe('exporter/otlp-settings', () => {
       'the OTLP endpoint "collector:4318/v1/metrics" is not an http:// or https:// URL',
       'OTEL_EXPORTER_OTLP_PROTOCOL is grpc; only http/protobuf is spoken',
       'OTEL_EXPORTER_OTLP_COMPRESSION is zstd; it can be gzip or none',
+      'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is lowmemory; it can be cumulative or delta',
       'OTEL_EXPORTER_OTLP_TIMEOUT is 10s; it is milliseconds above 0',
       'OTEL_EXPORTER_OTLP_HEADERS: a part without name= is not a header; write name=value,…',
       'OTEL_EXPORTER_OTLP_HEADERS: "bad name" is not a header; write name=value,…',

@@ -107,7 +107,7 @@ describe('formats/otlp', function () {
   after(() => rm(folder, { recursive: true }))
 
   it("says in protobuf and in JSON what Google's decoder should read, field by field", async () => {
-    const metrics = otlpMetrics(otlpPoints(ALL_MEASURES), 'lens.aggregates-3')
+    const metrics = otlpMetrics(otlpPoints(ALL_MEASURES), 'lens.aggregates-3', true)
     const files = { 'a.bin': otlpProtobuf(metrics), 'a.json': otlpJson(metrics) }
     const paths = Object.keys(files).map((name) => join(folder, name))
     for (const [name, body] of Object.entries(files)) await writeFile(join(folder, name), body)
@@ -142,7 +142,7 @@ describe('formats/otlp', function () {
 
   it('puts the points of many series into one metric each', () => {
     const points = [1, 2, 3].flatMap((i) => otlpPoints(aggregate({ series: { model: `m${i}` } })))
-    const { metrics } = otlpMetrics(points, 'i').scopeMetrics[0]!
+    const { metrics } = otlpMetrics(points, 'i', false).scopeMetrics[0]!
     expect(metrics.map((m) => [m.descriptor.name, m.dataPoints.length])).to.deep.equal([
       ['gen_ai.client.operation.time_to_first_chunk', 3],
       ['gen_ai.client.operation.duration', 3],
