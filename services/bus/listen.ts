@@ -3,6 +3,12 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { LensError } from '../core/errors.ts'
 
+/** Ends a server and whoever is connected to it. */
+export async function close(server: Server): Promise<void> {
+  server.closeAllConnections()
+  await new Promise((done) => server.close(done))
+}
+
 /**
  * Lets a server listen, on any free port if it is 0; its URL. Throws LensError
  * configuration_invalid when it cannot.

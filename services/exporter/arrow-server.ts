@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { listen } from '../bus/listen.ts'
+import { close, listen } from '../bus/listen.ts'
 import { LensError } from '../core/errors.ts'
 import { instantMs } from '../core/instant.ts'
 import { ARROW } from '../formats/arrow-format.ts'
@@ -61,10 +61,7 @@ export async function startArrowServer(
   const url = await listen(server, host, port)
   return {
     url,
-    stop() {
-      server.closeAllConnections()
-      return new Promise((done) => server.close(() => done()))
-    },
+    stop: () => close(server),
   }
 }
 

@@ -5,6 +5,8 @@ const ROLL_MIN_MS = 1000
 const ROLL_MAX_MS = 3_600_000
 const MIB = 1024 * 1024
 
+const port = z.coerce.number().int().min(0).max(65_535).default(0)
+
 /** The exporter's options. */
 export const exporterConfig = z.object({
   ...commonOptions,
@@ -36,13 +38,15 @@ export const exporterConfig = z.object({
     .min(1)
     .default(256 * MIB)
     .describe('The same of all partitions together: then the largest are written'),
-  arrowPort: z.coerce
+  metricsPort: port.describe('serve GET /metrics for Prometheus on this port; 0 = off'),
+  metricsHost: z.string().default('127.0.0.1').describe('address that it listens on'),
+  metricsSeriesMax: z.coerce
     .number()
     .int()
-    .min(0)
-    .max(65_535)
-    .default(0)
-    .describe('serve GET /v1/arrow/DATASET for notebooks on this port; 0 = off'),
+    .min(1)
+    .default(50_000)
+    .describe('Time series that a scrape has at most, histograms as one: later ones are left out'),
+  arrowPort: port.describe('serve GET /v1/arrow/DATASET for notebooks on this port; 0 = off'),
   arrowHost: z
     .string()
     .default('127.0.0.1')

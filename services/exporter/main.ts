@@ -1,37 +1,50 @@
 import { runMain, serviceOptions, startStage } from '../bus/service.ts'
 import { openStore } from '../lake/store.ts'
-import { startArrowServer } from './arrow-server.ts'
+import { type ArrowServer, startArrowServer } from './arrow-server.ts'
 import { exporterConfig } from './config.ts'
+import { type MetricsServer, startMetricsServer } from './metrics-server.ts'
 import { createParquetThread } from './parquet-thread.ts'
 import { createRangeSink } from './range-writer.ts'
-import { lakeStage, otlpStage } from './stage.ts'
+import { createScrapeState } from './scrape-state.ts'
+import { lakeStage, otlpStage, scrapeStage } from './stage.ts'
 
 await runMain({
   name: 'exporter',
-  usage: `Writes token events, requests, samples, final aggregates and trigger events as Parquet, aggregates as OTLP.
+  usage: `Writes token events, requests, samples, final aggregates and trigger events as Parquet, aggregates as
+OTLP and for Prometheus.
 
 usage: npm run lens -- run exporter [options]
   npm run lens -- run exporter --lake-url s3://lake/lens --roll 5m
+  npm run lens -- run exporter --metrics-port 9464
   OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 npm run lens -- run exporter`,
   options: exporterConfig.extend(serviceOptions),
   async start(config, platform, health, onFailure) {
+    const { arrowPort, arrowHost, metricsPort, metricsHost } = config
     const store = await openStore(config.lakeUrl, process.env)
     const sink = createRangeSink(store, createParquetThread())
-    const lake = await startStage(lakeStage(config, sink, health), platform, health, onFailure)
-    const spec = otlpStage(config, health, process.env, platform.log)
-    const otlp = spec && (await startStage(spec, platform, health, onFailure))
-    const { arrowPort: port, arrowHost: host } = config
-    const arrow = port === 0 ? null : await startArrowServer(store, { host, port }, platform.log)
-    const also = `${spec ? ' and OTLP' : ''}${arrow ? `, Arrow at ${arrow.url}/v1/arrow/` : ''}`
-    platform.log(`exporter: ${store.describe}${also}`)
+    const otlp = otlpStage(config, health, process.env, platform.log)
+    const state = metricsPort === 0 ? null : createScrapeState(config.metricsSeriesMax)
+    const running = [await startStage(lakeStage(config, sink, health), platform, health, onFailure)]
+    if (otlp) running.push(await startStage(otlp, platform, health, onFailure))
+    const servers: (ArrowServer | MetricsServer)[] = []
+    if (state) {
+      running.push(
+        await startStage(scrapeStage(config, state, health), platform, health, onFailure),
+      )
+      servers.push(await startMetricsServer(state, { host: metricsHost, port: metricsPort }))
+      platform.log(`exporter: Prometheus at ${servers.at(-1)!.url}/metrics`)
+    }
+    if (arrowPort !== 0) {
+      const place = { host: arrowHost, port: arrowPort }
+      servers.push(await startArrowServer(store, place, platform.log))
+      platform.log(`exporter: Arrow at ${servers.at(-1)!.url}/v1/arrow/`)
+    }
+    platform.log(`exporter: ${store.describe}${otlp ? ' and OTLP' : ''}`)
     return {
       async stop() {
-        await arrow?.stop()
-        try {
-          await lake.stop()
-        } finally {
-          await otlp?.stop()
-        }
+        for (const server of servers) await server.stop()
+        const ended = await Promise.allSettled(running.map((stage) => stage.stop()))
+        for (const end of ended) if (end.status === 'rejected') throw end.reason
       },
     }
   },

@@ -36,6 +36,8 @@ export interface OtlpOptions {
   /** The dimensions of the one grouping. */
   readonly grouping: readonly string[]
   readonly temporality: Temporality
+  /** Whether what the owner before has said is said again: to whoever keeps it in memory. */
+  readonly saysAll?: boolean
 }
 
 /** Data points in one request; at about 1 kB each, far below the 4 MiB that servers take. */
@@ -53,7 +55,7 @@ const WINDOW_S = 60
  */
 export function createOtlpProcessor(
   { topic, partition, committed, firstOffset }: Assignment,
-  { grouping, temporality }: OtlpOptions,
+  { grouping, temporality, saysAll = false }: OtlpOptions,
 ): OtlpProcessor {
   const instance = `${topic}-${partition}`
   const wanted = [...grouping].sort().join('\n')
@@ -95,11 +97,12 @@ export function createOtlpProcessor(
     return otlpPoints(said)
   }
 
-  /** What an earlier owner has said is counted, and not said. */
-  function replay(offset: number, aggregate: Aggregate): void {
+  /** What an earlier owner has said: it is in no count of this one. */
+  function replay(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
     const before = { ...stats }
-    pointsOf(offset, aggregate)
+    const points = pointsOf(offset, aggregate)
     Object.assign(stats, before)
+    return saysAll ? points : []
   }
 
   return {
@@ -110,7 +113,7 @@ export function createOtlpProcessor(
       const points: OtlpPoint[] = []
       for (const { offset, bad, value } of records) {
         if (live !== null && offset < live) {
-          if (bad === null) replay(offset, value as Aggregate)
+          if (bad === null) points.push(...replay(offset, value as Aggregate))
           continue
         }
         stats.records += 1

@@ -25,6 +25,11 @@ export type NotSaid = 'repeats' | 'folded' | 'late'
 const STREAM_MS = 6 * 3_600_000
 const WINDOW_MS = 60_000
 
+/** The number of the stream that a time is in. */
+export function streamAt(ms: number): number {
+  return Math.floor(ms / STREAM_MS)
+}
+
 interface Series {
   /** Of the first window. */
   readonly startMs: number
@@ -62,7 +67,7 @@ export function createOtlpStream(temporality: Temporality): OtlpStream {
 
   return {
     add(window) {
-      const own = Math.floor(window.start / STREAM_MS)
+      const own = streamAt(window.start)
       if (own < number) return 'late'
       if (own > number) {
         number = own

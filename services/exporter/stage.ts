@@ -11,6 +11,7 @@ import { createOtlpSender, type OtlpSender } from './otlp-sender.ts'
 import { readOtlpSettings } from './otlp-settings.ts'
 import { type RangeSink, writeRange } from './range-writer.ts'
 import { reportStats } from './report-stats.ts'
+import type { ScrapeState } from './scrape-state.ts'
 
 type LakeConfig = Pick<ExporterConfig, 'roll' | 'rowsMax' | 'fileBytesMax' | 'memoryBytesMax'>
 
@@ -34,6 +35,29 @@ export function lakeStage(
     },
     assigned: budget.reset,
     carryOut: (effect) => writeRange(effect, sink),
+  }
+}
+
+/** What Prometheus scrapes, as a stage: the same totals, kept in memory. */
+export function scrapeStage(
+  { otlpGrouping }: Pick<ExporterConfig, 'otlpGrouping'>,
+  state: ScrapeState,
+  health: StageHealth,
+): StageSpec<OtlpExport> {
+  const options = { grouping: otlpGrouping, temporality: 'cumulative', saysAll: true } as const
+  return {
+    name: 'exporter-prometheus',
+    group: 'lens-exporter-prometheus',
+    topics: [AGGREGATES],
+    deadLetters: false,
+    create(assignment) {
+      const processor = createOtlpProcessor(assignment, options)
+      return reportStats(processor, processor.stats, health)
+    },
+    assigned: state.reset,
+    async carryOut(effect) {
+      health.count('series_dropped', state.take(effect))
+    },
   }
 }
 

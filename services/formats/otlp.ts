@@ -11,6 +11,7 @@ import {
 import type { Aggregate } from '../../schemas/records.ts'
 import { MEASURES } from '../core/measure/measures.ts'
 import { secondsHistogram } from './otlp-histogram.ts'
+import { type Family, prometheusName } from './prometheus.ts'
 
 type Value = number | ExponentialHistogram
 
@@ -103,6 +104,18 @@ export function otlpMetrics(
     resource: resourceOf(attributes),
     scopeMetrics: [{ scope: { name: 'latency_lens' }, metrics }],
   }
+}
+
+/** Points by metric, as Prometheus scrapes them. */
+export function prometheusFamilies(points: readonly OtlpPoint[]): Family[] {
+  const byMetric = Map.groupBy(points, ({ metric }) => metric)
+  return METRICS.flatMap((metric) => {
+    const own = byMetric.get(metric.name)
+    if (!own) return []
+    const { description: help, isCounter } = metric
+    const name = prometheusName(metric)
+    return [{ name, help, isCounter, points: own.map(({ point }) => point) }]
+  })
 }
 
 /** The export as the body of an OTLP/HTTP request with content type application/x-protobuf. */

@@ -1,0 +1,92 @@
+import type { Attributes } from '@opentelemetry/api'
+import type { DataPoint, ExponentialHistogram } from '@opentelemetry/sdk-metrics'
+
+type Value = number | ExponentialHistogram
+
+/** Points of one metric, as OTLP has them, under the name that Prometheus gives it. */
+export interface Family {
+  readonly name: string
+  readonly help: string
+  readonly isCounter: boolean
+  readonly points: readonly DataPoint<Value>[]
+}
+
+/** A metric of OTLP: durations in s, and counters. */
+interface Metric {
+  readonly name: string
+  readonly isCounter: boolean
+}
+
+/** As Prometheus translates OTLP: dots become underscores, the unit and _total are appended. */
+export function prometheusName({ name, isCounter }: Metric): string {
+  return `${labelName(name)}${isCounter ? '_total' : '_seconds'}`
+}
+
+/** A dimension as a label. */
+export function labelName(name: string): string {
+  return name.replace(/[^a-zA-Z0-9_]/g, '_')
+}
+
+/** Seconds: the bounds of OpenTelemetry's GenAI conventions, and three below them for tokens. */
+const BOUNDS_S = [0.001, 0.0025, 0.005, ...Array.from({ length: 14 }, (_, k) => 0.01 * 2 ** k)]
+
+/** What a text is for: Prometheus' own form, or OpenMetrics. */
+export type TextForm = 'prometheus' | 'openmetrics'
+
+/** Families as text; histograms with classic buckets, since a text has no others. */
+export function prometheusText(families: readonly Family[], form: TextForm): string {
+  const lines = families.flatMap((family) => familyLines(family, form))
+  if (form === 'openmetrics') lines.push('# EOF')
+  return `${lines.join('\n')}\n`
+}
+
+function familyLines({ name, help, isCounter, points }: Family, form: TextForm): string[] {
+  // OpenMetrics names a counter without what its samples end with.
+  const family = form === 'openmetrics' ? name.replace(/_total$/, '') : name
+  const type = isCounter ? 'counter' : 'histogram'
+  const unit = form === 'openmetrics' && !isCounter ? [`# UNIT ${family} seconds`] : []
+  return [
+    `# HELP ${family} ${escaped(help, form === 'openmetrics')}`,
+    `# TYPE ${family} ${type}`,
+    ...unit,
+    ...points.flatMap((point) => sampleLines(name, point)),
+  ]
+}
+
+function sampleLines(name: string, { attributes, value }: DataPoint<Value>): string[] {
+  const labels = labelsOf(attributes)
+  if (typeof value === 'number') return [`${name}{${labels}} ${value}`]
+  const buckets = classicCounts(value).map(({ bound, count }) => {
+    return `${name}_bucket{${labels},le="${bound}"} ${count}`
+  })
+  return [
+    ...buckets,
+    `${name}_bucket{${labels},le="+Inf"} ${value.count}`,
+    `${name}_sum{${labels}} ${value.sum}`,
+    `${name}_count{${labels}} ${value.count}`,
+  ]
+}
+
+/** How many values are at most each bound, a bucket that a bound divides going by its middle. */
+function classicCounts({ scale, zeroCount, positive }: ExponentialHistogram) {
+  const { offset, bucketCounts } = positive
+  let [next, count] = [0, zeroCount]
+  return BOUNDS_S.map((bound) => {
+    while (next < bucketCounts.length && 2 ** ((offset + next + 0.5) / 2 ** scale) <= bound) {
+      count += bucketCounts[next++]!
+    }
+    return { bound: Number(bound.toPrecision(12)), count }
+  })
+}
+
+function labelsOf(attributes: Attributes): string {
+  const pairs = Object.entries(attributes).map(([name, value]) => {
+    return `${labelName(name)}="${escaped(String(value), true)}"`
+  })
+  return pairs.join(',')
+}
+
+function escaped(text: string, isQuoted: boolean): string {
+  const safe = text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
+  return isQuoted ? safe.replaceAll('"', '\\"') : safe
+}

@@ -1,0 +1,151 @@
+/**
+ * npm run test:prometheus: what Prometheus makes of our OTLP and of our scrape, beside our own
+ * aggregates.
+ */
+import { expect } from 'chai'
+import type { Aggregate } from '../../schemas/records.ts'
+import { AGGREGATES } from '../../schemas/topics.ts'
+import { bucketMiddle } from '../../services/core/histogram/bucket.ts'
+import { createRandom } from '../../services/core/random.ts'
+import { startMetricsServer } from '../../services/exporter/metrics-server.ts'
+import { createOtlpProcessor } from '../../services/exporter/otlp-processor.ts'
+import { createOtlpSender } from '../../services/exporter/otlp-sender.ts'
+import { readOtlpSettings } from '../../services/exporter/otlp-settings.ts'
+import { createOtlpStream } from '../../services/exporter/otlp-stream.ts'
+import { createScrapeState } from '../../services/exporter/scrape-state.ts'
+import { otlpMetrics, otlpProtobuf } from '../../services/formats/otlp.ts'
+import { aggregate, distributionOf } from '../services/formats/records.ts'
+import { type Prometheus, startPrometheus } from './prometheus-server.ts'
+
+/** Three scrapes, and what came by OTLP. */
+const JOBS = ['native', 'openmetrics', 'text', 'llm-latency-lens']
+const GROUPING = ['model', 'endpoint', 'region', 'tenant']
+const MODELS = ['llama', 'größe', 'a "quoted" \\ name']
+const MINUTES = 4
+const QUANTILES = [0.5, 0.9, 0.99]
+const TTFT = 'gen_ai_client_operation_time_to_first_chunk_seconds'
+/** A bucket of ours, and what a division by 10^6 moves it at most. */
+const BUCKETS_OFF_MAX = 1 + 0.38
+
+/** Minutes that have ended by now, of three models, with a thousand values each. */
+function windows(): Aggregate[] {
+  const random = createRandom(3)
+  const lastMs = Math.floor(Date.now() / 60_000) * 60_000
+  return MODELS.flatMap((model, m) =>
+    Array.from({ length: MINUTES }, (_, i) => {
+      const start = lastMs - (MINUTES - i) * 60_000
+      const values = Array.from({ length: 1_000 }, () => Math.floor(Math.exp(8 + m + 4 * random())))
+      const metrics = { ttft_us: distributionOf(values), e2e_us: distributionOf([0, 5, 7e6]) }
+      const series = { model, endpoint: `e-${m}`, region: '', tenant: 't' }
+      return aggregate({ series, start, end: start + 60_000, requests: 1_000 + i, metrics })
+    }),
+  )
+}
+
+describe('Prometheus', function () {
+  this.timeout(1_800_000)
+  const all = windows()
+  const state = createScrapeState(10_000)
+  let prometheus: Prometheus
+  let stopServer: () => Promise<void>
+
+  before(async () => {
+    const server = await startMetricsServer(state, { host: '127.0.0.1', port: 0 })
+    stopServer = server.stop
+    const target = `static_configs: [{targets: ["${server.url.slice('http://'.length)}"]}]`
+    const config = `
+global: { scrape_interval: 1s }
+otlp: { translation_strategy: UnderscoreEscapingWithSuffixes }
+storage: { tsdb: { out_of_order_time_window: 30m } }
+scrape_configs:
+  - { job_name: native, scrape_native_histograms: true, ${target} }
+  - { job_name: openmetrics, scrape_protocols: [OpenMetricsText1.0.0], ${target} }
+  - { job_name: text, scrape_protocols: [PrometheusText0.0.4], ${target} }
+`
+    prometheus = await startPrometheus(config, console.log)
+    const place = { topic: AGGREGATES, partition: 0 }
+    const assignment = { ...place, committed: null, firstOffset: 0, changelog: [], partitions: {} }
+    const options = { grouping: GROUPING, temporality: 'cumulative' } as const
+    const processor = createOtlpProcessor(assignment, options)
+    const records = all.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
+    const sender = createOtlpSender(readOtlpSettings(`${prometheus.url}/api/v1/otlp`, {})!)
+    for (const effect of processor.onBatch({ ...place, records }).effects) {
+      expect(state.take(effect)).equal(0)
+      const { points, instance } = effect
+      const body = otlpProtobuf(otlpMetrics(points, instance, false))
+      // A repeat, as after a crash, must change nothing.
+      await sender.send(body, points.length)
+      await sender.send(body, points.length)
+    }
+    expect(sender.stats).deep.include({ pointsRejected: 0, requestsRejected: 0 })
+    const jobs = async () => prometheus.query('count by (job) (latency_lens_requests_total)')
+    while ((await jobs()).length < JOBS.length) {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+  })
+  after(async () => {
+    await prometheus?.stop()
+    await stopServer?.()
+  })
+
+  /** All minutes of a model as one. */
+  function totalOf(model: string): Aggregate {
+    const stream = createOtlpStream('cumulative')
+    const own = all.filter(({ series }) => series.model === model)
+    return own.map((window) => stream.add(window)).at(-1) as Aggregate
+  }
+
+  /** The value that our own histogram has at a quantile, in seconds. */
+  function quantile(model: string, q: number): number {
+    const { count, histogram } = totalOf(model).metrics.ttft_us!
+    let left = Math.ceil(q * count) - histogram.zero_count
+    const index = histogram.counts.findIndex((bucket) => (left -= bucket) <= 0)
+    return bucketMiddle(histogram.offset + index) / 1e6
+  }
+
+  async function one(promql: string): Promise<number> {
+    const samples = await prometheus.query(promql)
+    expect(samples, promql).length(1)
+    return samples[0]!.value
+  }
+
+  for (const job of JOBS) {
+    it(`has our counts from ${job}`, async () => {
+      for (const [m, model] of MODELS.entries()) {
+        const { requests, errors, cancelled } = totalOf(model)
+        const labels = `{job="${job}", latency_lens_endpoint="e-${m}", status="ok"}`
+        const sample = await prometheus.query(`latency_lens_requests_total${labels}`)
+        expect(sample.map(({ value }) => value)).deep.equal([requests - errors - cancelled])
+        expect(sample[0]!.labels.gen_ai_request_model).equal(model)
+      }
+    })
+  }
+
+  for (const job of ['native', 'llm-latency-lens']) {
+    it(`agrees on quantiles within a bucket's width, from ${job}`, async () => {
+      for (const [m, model] of MODELS.entries()) {
+        const { count, sum } = totalOf(model).metrics.ttft_us!
+        const histogram = `${TTFT}{job="${job}", latency_lens_endpoint="e-${m}"}`
+        expect(await one(`histogram_count(${histogram})`)).equal(count)
+        expect(await one(`histogram_sum(${histogram})`)).closeTo(sum / 1e6, 1e-6)
+        for (const q of QUANTILES) {
+          const theirs = await one(`histogram_quantile(${q}, ${histogram})`)
+          const buckets = 64 * Math.abs(Math.log2(theirs / quantile(model, q)))
+          expect(buckets, `${model} ${q}`).lessThan(BUCKETS_OFF_MAX)
+        }
+      }
+    })
+  }
+
+  for (const job of ['openmetrics', 'text']) {
+    it(`agrees on quantiles within a classic bucket, from ${job}`, async () => {
+      for (const [m, model] of MODELS.entries()) {
+        const buckets = `${TTFT}_bucket{job="${job}", latency_lens_endpoint="e-${m}"}`
+        for (const q of QUANTILES) {
+          const theirs = await one(`histogram_quantile(${q}, ${buckets})`)
+          expect(theirs / quantile(model, q), `${model} ${q}`).within(1 / 2.6, 2.6)
+        }
+      }
+    })
+  }
+})

@@ -1,0 +1,87 @@
+import { expect } from 'chai'
+import { formFor, startMetricsServer } from '../../../services/exporter/metrics-server.ts'
+import type { OtlpExport } from '../../../services/exporter/otlp-processor.ts'
+import { createScrapeState } from '../../../services/exporter/scrape-state.ts'
+import { otlpPoints } from '../../../services/formats/otlp.ts'
+import { aggregate, T0_MS } from '../formats/records.ts'
+
+const STREAM_MS = 6 * 3_600_000
+
+function said(model: string, start = T0_MS, instance = 'lens.aggregates-0'): OtlpExport {
+  const series = { model, endpoint: '', region: '', tenant: '' }
+  const points = otlpPoints(aggregate({ series, start, end: start + 60_000, metrics: {} }))
+  return { kind: 'otlp-export', points, instance }
+}
+
+function modelsIn(state: ReturnType<typeof createScrapeState>): string[] {
+  const models = state.points().map(({ point }) => point.attributes['gen_ai.request.model'])
+  return [...new Set(models)].map(String).sort()
+}
+
+describe('exporter/scrape-state', () => {
+  it('has the last point of each series', () => {
+    const state = createScrapeState(100)
+    const [first, second] = [said('a'), said('a', T0_MS + 60_000)]
+    state.take(first)
+    const { length } = state.points()
+    state.take(second)
+    expect(state.points()).to.deep.equal(second.points)
+    expect(state.points()).to.have.length(length)
+  })
+
+  it('lets go of what a partition said in a stream that is over, and of no other', () => {
+    const state = createScrapeState(100)
+    state.take(said('a'))
+    state.take(said('b', T0_MS, 'lens.aggregates-1'))
+    state.take(said('c', T0_MS + STREAM_MS))
+    expect(modelsIn(state)).to.deep.equal(['b', 'c'])
+    state.reset()
+    expect(state.points()).to.deep.equal([])
+  })
+
+  it('has no room for more series than it may have, keeps those that there are, and says so', () => {
+    const { length } = said('a').points
+    const state = createScrapeState(length)
+    expect(state.take(said('a'))).to.equal(0)
+    expect(state.take(said('b'))).to.equal(length)
+    expect(state.take(said('a', T0_MS + 60_000))).to.equal(0)
+    expect(modelsIn(state)).to.deep.equal(['a'])
+  })
+})
+
+describe('exporter/metrics-server', () => {
+  const PROTOBUF =
+    'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'
+
+  it('gives what a scraper would like best of what there is', () => {
+    const cases = {
+      '': 'text/plain',
+      '*/*': 'text/plain',
+      'text/html,*/*;q=0.1': 'text/plain',
+      [`${PROTOBUF};q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3`]:
+        'application/vnd.google.protobuf',
+      [`application/openmetrics-text;version=1.0.0;q=0.7,${PROTOBUF};q=0.5,*/*;q=0.1`]:
+        'application/openmetrics-text',
+      'application/vnd.google.protobuf;proto=another;q=1,text/plain;q=0.1': 'text/plain',
+    }
+    for (const [accept, type] of Object.entries(cases)) {
+      expect(formFor(accept).contentType.split(';')[0], accept).to.equal(type)
+    }
+  })
+
+  it('answers GET /metrics, compressed when asked, and nothing else', async () => {
+    const state = createScrapeState(100)
+    state.take(said('llama'))
+    const server = await startMetricsServer(state, { host: '127.0.0.1', port: 0 })
+    const response = await fetch(`${server.url}/metrics`)
+    expect(response.headers.get('content-encoding')).to.equal('gzip')
+    expect(await response.text()).to.contain('gen_ai_request_model="llama"')
+    const plain = await fetch(`${server.url}/metrics?x=1`, { headers: { 'accept-encoding': 'br' } })
+    expect(plain.headers.get('content-encoding')).to.equal(null)
+    const protobuf = await fetch(`${server.url}/metrics`, { headers: { accept: PROTOBUF } })
+    expect(protobuf.headers.get('content-type')).to.contain('MetricFamily; encoding=delimited')
+    expect((await protobuf.arrayBuffer()).byteLength).to.be.above(500)
+    expect((await fetch(`${server.url}/`)).status).to.equal(404)
+    await server.stop()
+  })
+})
