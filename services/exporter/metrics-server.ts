@@ -7,6 +7,8 @@ import { type Family, prometheusText } from '../formats/prometheus.ts'
 import { prometheusProtobuf } from '../formats/protobuf-prometheus.ts'
 import type { ScrapeState } from './scrape-state.ts'
 
+const FAMILY = 'io.prometheus.client.MetricFamily'
+
 /** What a scrape can be, the least first: whoever accepts anything gets that. */
 interface Form {
   readonly accepts: RegExp
@@ -29,8 +31,7 @@ const FORMS: readonly Form[] = [
   },
   {
     accepts: /^application\/vnd\.google\.protobuf.*proto=io\.prometheus\.client\.MetricFamily/,
-    contentType:
-      'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited',
+    contentType: `application/vnd.google.protobuf; proto=${FAMILY}; encoding=delimited`,
     write: prometheusProtobuf,
   },
 ]

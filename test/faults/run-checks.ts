@@ -182,8 +182,8 @@ export async function lakeFaults(
 }
 
 /**
- * Every one-minute window of the finest series has come, in the running total of its tenant, and its
- * repeats say the same.
+ * Every one-minute window of the finest series has come, in the running total of its tenant, and
+ * its repeats say the same.
  */
 export async function otlpFaults({ stack, cluster }: System): Promise<{
   readonly wrong: readonly string[]

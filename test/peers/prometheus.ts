@@ -99,7 +99,8 @@ scrape_configs:
   function quantile(model: string, q: number): number {
     const { count, histogram } = totalOf(model).metrics.ttft_us!
     let left = Math.ceil(q * count) - histogram.zero_count
-    const index = histogram.counts.findIndex((bucket) => (left -= bucket) <= 0)
+    let index = -1
+    while (left > 0) left -= histogram.counts[++index]!
     return bucketMiddle(histogram.offset + index) / 1e6
   }
 

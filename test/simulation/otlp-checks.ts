@@ -62,8 +62,8 @@ function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint,
 }
 
 /**
- * Each final minute of the finest grouping is there, and nothing else, by itself or in what has been
- * counted by its end; one can be there again, with the identical points: OTLP is at least once.
+ * Each final minute of the finest grouping is there, and nothing else, by itself or in what has
+ * been counted by its end; one can be there again, with the identical points.
  */
 export function otlpFaults(
   bodies: readonly Uint8Array[],

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { readOtlpSettings } from '../../../services/exporter/otlp-settings.ts'
 
+const TEMPORALITY = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'
 const BASE = 'http://collector:4318'
 
 describe('exporter/otlp-settings', () => {
@@ -53,7 +54,7 @@ describe('exporter/otlp-settings', () => {
       'the OTLP endpoint "collector:4318/v1/metrics" is not an http:// or https:// URL',
       'OTEL_EXPORTER_OTLP_PROTOCOL is grpc; only http/protobuf is spoken',
       'OTEL_EXPORTER_OTLP_COMPRESSION is zstd; it can be gzip or none',
-      'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE is lowmemory; it can be cumulative or delta',
+      `${TEMPORALITY} is lowmemory; it can be cumulative or delta`,
       'OTEL_EXPORTER_OTLP_TIMEOUT is 10s; it is milliseconds above 0',
       'OTEL_EXPORTER_OTLP_HEADERS: a part without name= is not a header; write name=value,…',
       'OTEL_EXPORTER_OTLP_HEADERS: "bad name" is not a header; write name=value,…',

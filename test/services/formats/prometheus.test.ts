@@ -28,8 +28,10 @@ describe('formats/prometheus', () => {
       '# TYPE latency_lens_tokens_total counter',
       '# TYPE latency_lens_chunks_total counter',
     ])
-    const labels =
-      'gen_ai_operation_name="chat",gen_ai_request_model="llama",latency_lens_endpoint="ep-1",latency_lens_region="eu",latency_lens_tenant="acme"'
+    const labels = [
+      'gen_ai_operation_name="chat",gen_ai_request_model="llama"',
+      'latency_lens_endpoint="ep-1",latency_lens_region="eu",latency_lens_tenant="acme"',
+    ].join()
     expect(lines).to.include(`latency_lens_requests_total{${labels},status="ok"} 2`)
     expect(lines).to.include(`latency_lens_tokens_total{${labels},gen_ai_token_type="output"} 91`)
   })
