@@ -160,6 +160,7 @@ const CLIENTS: Readonly<Record<string, RegExp>> = {
   '@aws-sdk/client-s3': /^services\/lake\/s3-store/,
   'parquet-wasm': /^services\/formats\/parquet/,
   '@bufbuild/protobuf': /^services\/formats\/protobuf/,
+  '@grpc/grpc-js': /^services\/exporter\/otlp-grpc/,
   '@msgpack/msgpack': /^services\/formats\/msgpack/,
   'csv-parse': /^services\/formats\/csv/,
   '@huggingface/tokenizers': /^services\/collector\/token-worker/,

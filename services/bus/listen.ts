@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { Server as HttpServer } from 'node:http'
+import type { AddressInfo, Server } from 'node:net'
 import { LensError } from '../core/errors.ts'
 
 /** Ends a server and whoever is connected to it. */
-export async function close(server: Server): Promise<void> {
+export async function close(server: HttpServer): Promise<void> {
   server.closeAllConnections()
   await new Promise((done) => server.close(done))
 }

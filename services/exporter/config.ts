@@ -56,6 +56,16 @@ export const exporterConfig = z.object({
     .default('')
     .meta({ env: 'OTEL_EXPORTER_OTLP_ENDPOINT' })
     .describe('OTLP/HTTP base URL that one-minute metrics go to; empty = off'),
+  spanShare: z
+    .literal('')
+    .transform(() => null)
+    .or(z.coerce.number().min(0).max(1))
+    .prefault('')
+    .describe(
+      'Share of requests whose span goes to OTLP; 0 = only slow and failed ones, empty = off',
+    ),
+  spanSlowTtft: duration.prefault('5s').describe('A request whose first chunk came later is slow'),
+  spanSlowE2e: duration.prefault('60s').describe('A request whose last chunk came later is slow'),
   otlpGrouping: z
     .string()
     .transform((text) =>

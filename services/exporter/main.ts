@@ -6,7 +6,7 @@ import { type MetricsServer, startMetricsServer } from './metrics-server.ts'
 import { createParquetThread } from './parquet-thread.ts'
 import { createRangeSink } from './range-writer.ts'
 import { createScrapeState } from './scrape-state.ts'
-import { lakeStage, otlpStage, scrapeStage } from './stage.ts'
+import { lakeStage, otlpStage, scrapeStage, spanStage } from './stage.ts'
 
 await runMain({
   name: 'exporter',
@@ -23,9 +23,11 @@ usage: npm run lens -- run exporter [options]
     const store = await openStore(config.lakeUrl, process.env)
     const sink = createRangeSink(store, createParquetThread())
     const otlp = otlpStage(config, health, process.env, platform.log)
+    const spans = spanStage(config, health, process.env, platform.log)
     const state = metricsPort === 0 ? null : createScrapeState(config.metricsSeriesMax)
     const running = [await startStage(lakeStage(config, sink, health), platform, health, onFailure)]
     if (otlp) running.push(await startStage(otlp, platform, health, onFailure))
+    if (spans) running.push(await startStage(spans, platform, health, onFailure))
     const servers: (ArrowServer | MetricsServer)[] = []
     if (state) {
       running.push(

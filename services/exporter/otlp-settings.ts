@@ -1,63 +1,106 @@
+import { readFileSync } from 'node:fs'
 import { LensError } from '../core/errors.ts'
 import type { Temporality } from './otlp-stream.ts'
 
-/** How to reach an OTLP/HTTP endpoint. */
+/** How to reach an OTLP endpoint. */
 export interface OtlpSettings {
+  readonly signal: Signal
   readonly url: string
+  readonly protocol: Protocol
   readonly headers: Readonly<Record<string, string>>
   readonly isGzip: boolean
   /** For one attempt. */
   readonly timeoutMs: number
+  /** PEM; what is missing is the system's, or none. */
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string }
   readonly temporality: Temporality
 }
 
+/** As it stands in the names of services. */
+export type Signal = 'metrics' | 'trace'
+
+type Protocol = 'grpc' | 'http/protobuf'
 type Environment = Readonly<Record<string, string | undefined>>
 
 const TIMEOUT_DEFAULT_MS = 10_000
 
+/** What the standard calls a signal in its variables, and in its paths. */
+const NAMES: Readonly<Record<Signal, string>> = { metrics: 'metrics', trace: 'traces' }
+
+const TLS_FILES = { ca: 'CERTIFICATE', cert: 'CLIENT_CERTIFICATE', key: 'CLIENT_KEY' } as const
+
 /**
- * The settings under OpenTelemetry's own names, each with its _METRICS_ form first, or null when
- * no endpoint is set. `endpoint` is the base (OTEL_EXPORTER_OTLP_ENDPOINT, or the flag that beats
- * it). Throws LensError configuration_invalid that lists every fault.
+ * The settings under OpenTelemetry's own names, each with its form for the signal first, or null
+ * when no endpoint is set. `endpoint` is the base (OTEL_EXPORTER_OTLP_ENDPOINT, or the flag that
+ * beats it). Throws LensError configuration_invalid that lists every fault.
  */
-export function readOtlpSettings(endpoint: string, env: Environment): OtlpSettings | null {
-  const own = env.OTEL_EXPORTER_OTLP_METRICS_ENDPOINT ?? ''
-  // The general endpoint is a base to which the signal's path is added, the metrics one is taken
-  // as it stands (specification, protocol/exporter).
-  const target =
-    own !== '' ? own : endpoint === '' ? '' : `${endpoint.replace(/\/+$/, '')}/v1/metrics`
-  if (target === '') return null
+export function readOtlpSettings(
+  signal: Signal,
+  endpoint: string,
+  env: Environment,
+): OtlpSettings | null {
+  const name = NAMES[signal]
   const faults: string[] = []
-  const pick = (name: string): string => {
-    return env[`OTEL_EXPORTER_OTLP_METRICS_${name}`] || env[`OTEL_EXPORTER_OTLP_${name}`] || ''
+  const pick = (what: string): string => {
+    const own = env[`OTEL_EXPORTER_OTLP_${name.toUpperCase()}_${what}`]
+    return own || env[`OTEL_EXPORTER_OTLP_${what}`] || ''
   }
-  if (!/^https?:$/.test(URL.parse(target)?.protocol ?? '')) {
-    faults.push(`the OTLP endpoint ${JSON.stringify(target)} is not an http:// or https:// URL`)
+  const protocol = (pick('PROTOCOL') || 'http/protobuf') as Protocol
+  const own = env[`OTEL_EXPORTER_OTLP_${name.toUpperCase()}_ENDPOINT`] ?? ''
+  // Over HTTP the general endpoint is a base to which the signal's path is added, the signal's own
+  // is taken as it stands (specification, protocol/exporter). gRPC has no paths.
+  const base = endpoint.replace(/\/+$/, '')
+  const general = base === '' || protocol === 'grpc' ? base : `${base}/v1/${name}`
+  const url = own === '' ? general : own
+  if (url === '') return null
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+    faults.push(`the OTLP endpoint ${JSON.stringify(url)} is not an http:// or https:// URL`)
   }
-  const protocol = pick('PROTOCOL')
-  if (protocol !== '' && protocol !== 'http/protobuf') {
-    faults.push(`OTEL_EXPORTER_OTLP_PROTOCOL is ${protocol}; only http/protobuf is spoken`)
+  if (protocol !== 'grpc' && protocol !== 'http/protobuf') {
+    faults.push(`OTEL_EXPORTER_OTLP_PROTOCOL is ${protocol}; it can be grpc or http/protobuf`)
   }
   const compression = pick('COMPRESSION')
   if (!['', 'none', 'gzip'].includes(compression)) {
     faults.push(`OTEL_EXPORTER_OTLP_COMPRESSION is ${compression}; it can be gzip or none`)
   }
-  const preference = (
-    env.OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE || 'cumulative'
-  ).toLowerCase()
-  if (preference !== 'cumulative' && preference !== 'delta') {
-    const name = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'
-    faults.push(`${name} is ${preference}; it can be cumulative or delta`)
-  }
-  const temporality = preference as Temporality
   const timeoutText = pick('TIMEOUT')
   const timeoutMs = timeoutText === '' ? TIMEOUT_DEFAULT_MS : Number(timeoutText)
   if (!Number.isInteger(timeoutMs) || timeoutMs <= 0) {
     faults.push(`OTEL_EXPORTER_OTLP_TIMEOUT is ${timeoutText}; it is milliseconds above 0`)
   }
-  const headers = parseHeaders(pick('HEADERS'), faults)
+  const temporality = temporalityOf(env, faults)
+  const tls = Object.fromEntries(
+    Object.entries(TLS_FILES).flatMap(([key, what]) => {
+      const text = fileOf(`OTEL_EXPORTER_OTLP_${what}`, pick(what), faults)
+      return text === null ? [] : [[key, text]]
+    }),
+  )
+  const file = fileOf('OTEL_EXPORTER_OTLP_HEADERS_FILE', pick('HEADERS_FILE'), faults)
+  const written = [pick('HEADERS'), file ?? ''].join(',').replaceAll(/\r?\n/g, ',')
+  const headers = parseHeaders(written, faults)
   if (faults.length > 0) throw new LensError('configuration_invalid', faults.join('\n'))
-  return { url: target, headers, isGzip: compression === 'gzip', timeoutMs, temporality }
+  const isGzip = compression === 'gzip'
+  return { signal, url, protocol, headers, isGzip, timeoutMs, tls, temporality }
+}
+
+function temporalityOf(env: Environment, faults: string[]): Temporality {
+  const name = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'
+  const preference = (env[name] || 'cumulative').toLowerCase()
+  if (preference !== 'cumulative' && preference !== 'delta') {
+    faults.push(`${name} is ${preference}; it can be cumulative or delta`)
+  }
+  return preference as Temporality
+}
+
+/** What a file says that a variable names; null when it names none. */
+function fileOf(name: string, path: string, faults: string[]): string | null {
+  if (path === '') return null
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    faults.push(`${name} cannot be read: ${(error as Error).message}`)
+    return null
+  }
 }
 
 /** name=value,name=value with percent escapes in the values; the values are never repeated. */

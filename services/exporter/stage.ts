@@ -2,16 +2,21 @@ import { AGGREGATES, RESOURCE_SAMPLES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../.
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
 import { otlpMetrics, otlpProtobuf } from '../formats/otlp.ts'
+import { spansProtobuf } from '../formats/protobuf-spans.ts'
 import type { ExporterConfig } from './config.ts'
 import { createLakeBudget } from './lake-budget.ts'
 import { createLakeProcessor } from './lake-processor.ts'
 import type { LakeRange } from './lake-range.ts'
+import { createGrpcTransport } from './otlp-grpc.ts'
+import { createHttpTransport } from './otlp-http.ts'
 import { createOtlpProcessor, type OtlpExport, type OtlpOptions } from './otlp-processor.ts'
 import { createOtlpSender, type OtlpSender } from './otlp-sender.ts'
-import { readOtlpSettings } from './otlp-settings.ts'
+import { type OtlpSettings, readOtlpSettings } from './otlp-settings.ts'
 import { type RangeSink, writeRange } from './range-writer.ts'
 import { reportStats } from './report-stats.ts'
 import type { ScrapeState } from './scrape-state.ts'
+import { spanIdsOf } from './span-ids.ts'
+import { createSpanProcessor, type SpanExport } from './span-processor.ts'
 
 type LakeConfig = Pick<ExporterConfig, 'roll' | 'rowsMax' | 'fileBytesMax' | 'memoryBytesMax'>
 
@@ -68,10 +73,10 @@ export function otlpStage(
   env: Readonly<Record<string, string | undefined>>,
   log: (line: string) => void,
 ): StageSpec<OtlpExport> | null {
-  const settings = readOtlpSettings(otlpEndpoint, env)
+  const settings = readOtlpSettings('metrics', otlpEndpoint, env)
   if (!settings) return null
   const options = { grouping: otlpGrouping, temporality: settings.temporality }
-  return otlpStageOf(createOtlpSender(settings), options, health, log)
+  return otlpStageOf(senderTo(settings), options, health, log)
 }
 
 /** The same with a sender of one's own. */
@@ -92,11 +97,63 @@ export function otlpStageOf(
       return reportStats(processor, processor.stats, health)
     },
     async carryOut({ points, instance }) {
-      const before = sender.stats.pointsRejected
-      await sender.send(otlpProtobuf(otlpMetrics(points, instance, isDelta)), points.length)
-      const rejected = sender.stats.pointsRejected - before
-      health.count('points_rejected', rejected)
-      if (rejected > 0) log(`OTLP refused ${rejected} points: ${sender.stats.lastRejection}`)
+      const body = otlpProtobuf(otlpMetrics(points, instance, isDelta))
+      await sendCounted({ sender, health, log, what: 'points' }, body, points.length)
     },
   }
+}
+
+/** Spans of requests as a stage of its own, or null. */
+export function spanStage(
+  { otlpEndpoint, spanShare, spanSlowTtft, spanSlowE2e }: SpanConfig,
+  health: StageHealth,
+  env: Readonly<Record<string, string | undefined>>,
+  log: (line: string) => void,
+): StageSpec<SpanExport> | null {
+  const settings = spanShare === null ? null : readOtlpSettings('trace', otlpEndpoint, env)
+  if (!settings) return null
+  const sender = senderTo(settings)
+  const slow = { slowTtftUs: spanSlowTtft * 1000, slowE2eUs: spanSlowE2e * 1000 }
+  const rules = { share: spanShare!, ...slow }
+  return {
+    name: 'exporter-spans',
+    group: 'lens-exporter-spans',
+    topics: [TOKEN_EVENTS],
+    deadLetters: false,
+    create(assignment) {
+      const processor = createSpanProcessor(assignment, rules)
+      return reportStats(processor, processor.stats, health)
+    },
+    async carryOut({ spans, instance }) {
+      const body = spansProtobuf(spans, instance, spanIdsOf)
+      await sendCounted({ sender, health, log, what: 'spans' }, body, spans.length)
+    },
+  }
+}
+
+type SpanConfig = Pick<
+  ExporterConfig,
+  'otlpEndpoint' | 'spanShare' | 'spanSlowTtft' | 'spanSlowE2e'
+>
+
+function senderTo(settings: OtlpSettings): OtlpSender {
+  const isGrpc = settings.protocol === 'grpc'
+  const transport = isGrpc ? createGrpcTransport(settings) : createHttpTransport(settings, Date.now)
+  return createOtlpSender(transport)
+}
+
+interface Sending {
+  readonly sender: OtlpSender
+  readonly health: StageHealth
+  readonly log: (line: string) => void
+  readonly what: 'points' | 'spans'
+}
+
+/** Sends, counts what the endpoint did not take, and says why. */
+async function sendCounted({ sender, health, log, what }: Sending, body: Uint8Array, n: number) {
+  const before = sender.stats.rejected
+  await sender.send(body, n)
+  const rejected = sender.stats.rejected - before
+  health.count(`${what}_rejected`, rejected)
+  if (rejected > 0) log(`OTLP refused ${rejected} ${what}: ${sender.stats.lastRejection}`)
 }

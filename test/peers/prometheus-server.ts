@@ -1,13 +1,12 @@
 /** Prometheus itself, built from its Go module on first use, which takes some ten minutes. */
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { endChild, lastLines, startChild } from '../../infra/local/child.ts'
 import { HOST, pickPorts } from '../../infra/local/ports.ts'
+import { goProgram } from './go-program.ts'
 
 const VERSION = '0.316.0'
-const HOME = new URL(`../../.stack/prometheus-${VERSION}/`, import.meta.url).pathname
 const MODULE = `github.com/prometheus/prometheus/cmd/prometheus@v${VERSION}`
 const START_MS_MAX = 60_000
 
@@ -23,23 +22,11 @@ export interface Sample {
   readonly value: number
 }
 
-/** Throws when it is not there and cannot be built. */
-function binary(log: (line: string) => void): string {
-  const path = join(HOME, 'prometheus')
-  if (existsSync(path)) return path
-  log(`building Prometheus ${VERSION}: some ten minutes, once`)
-  mkdirSync(HOME, { recursive: true })
-  const env = { ...process.env, GOBIN: HOME }
-  execFileSync('go', ['install', MODULE], { env, stdio: 'inherit' })
-  return path
-}
-
 /** Starts it with this configuration, and with the receiver of OTLP. */
-export async function startPrometheus(
-  config: string,
-  log: (line: string) => void,
-): Promise<Prometheus> {
-  const file = binary(log)
+export async function startPrometheus(config: string): Promise<Prometheus> {
+  const file = goProgram(`prometheus-${VERSION}`, 'prometheus', (home, go) => {
+    go(['go', 'install', MODULE], home)
+  })
   const folder = mkdtempSync(join(tmpdir(), 'lens-prometheus-'))
   const [port] = await pickPorts(1)
   const url = `http://${HOST}:${port}`

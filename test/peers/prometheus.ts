@@ -8,6 +8,7 @@ import { AGGREGATES } from '../../schemas/topics.ts'
 import { bucketMiddle } from '../../services/core/histogram/bucket.ts'
 import { createRandom } from '../../services/core/random.ts'
 import { startMetricsServer } from '../../services/exporter/metrics-server.ts'
+import { createHttpTransport } from '../../services/exporter/otlp-http.ts'
 import { createOtlpProcessor } from '../../services/exporter/otlp-processor.ts'
 import { createOtlpSender } from '../../services/exporter/otlp-sender.ts'
 import { readOtlpSettings } from '../../services/exporter/otlp-settings.ts'
@@ -62,13 +63,14 @@ scrape_configs:
   - { job_name: openmetrics, scrape_protocols: [OpenMetricsText1.0.0], ${target} }
   - { job_name: text, scrape_protocols: [PrometheusText0.0.4], ${target} }
 `
-    prometheus = await startPrometheus(config, console.log)
+    prometheus = await startPrometheus(config)
     const place = { topic: AGGREGATES, partition: 0 }
     const assignment = { ...place, committed: null, firstOffset: 0, changelog: [], partitions: {} }
     const options = { grouping: GROUPING, temporality: 'cumulative' } as const
     const processor = createOtlpProcessor(assignment, options)
     const records = all.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
-    const sender = createOtlpSender(readOtlpSettings(`${prometheus.url}/api/v1/otlp`, {})!)
+    const settings = readOtlpSettings('metrics', `${prometheus.url}/api/v1/otlp`, {})!
+    const sender = createOtlpSender(createHttpTransport(settings, Date.now))
     for (const effect of processor.onBatch({ ...place, records }).effects) {
       expect(state.take(effect)).equal(0)
       const { points, instance } = effect
@@ -77,7 +79,7 @@ scrape_configs:
       await sender.send(body, points.length)
       await sender.send(body, points.length)
     }
-    expect(sender.stats).deep.include({ pointsRejected: 0, requestsRejected: 0 })
+    expect(sender.stats).deep.include({ rejected: 0, requestsRejected: 0 })
     const jobs = async () => prometheus.query('count by (job) (latency_lens_requests_total)')
     while ((await jobs()).length < JOBS.length) {
       await new Promise((resolve) => setTimeout(resolve, 200))

@@ -109,8 +109,8 @@ function digest(content: unknown): string {
 const NO_STATS: OtlpSender['stats'] = {
   requests: 0,
   retries: 0,
-  pointsAccepted: 0,
-  pointsRejected: 0,
+  accepted: 0,
+  rejected: 0,
   requestsRejected: 0,
   lastRejection: null,
 }
