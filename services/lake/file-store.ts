@@ -41,6 +41,13 @@ export function createFileStore(folder: string): ObjectStore {
     async *list(prefix) {
       yield* filesBelow(root, prefix)
     },
+    async remove(path) {
+      try {
+        await rm(join(root, path), { force: true })
+      } catch (error) {
+        throw storeError('remove', join(root, path), error)
+      }
+    },
   }
 }
 

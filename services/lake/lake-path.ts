@@ -9,6 +9,12 @@ export interface LakePlace {
   readonly from: number
 }
 
+/** When the hour of a file begins, in ms since 1970; null when it is no file of rows. */
+export function hourOf(path: string): number | null {
+  const [, date, hour] = /\/date=([\d-]+)\/hour=(\d\d)\/[^/]+\.parquet$/.exec(path) ?? []
+  return date === undefined ? null : Date.parse(`${date}T${hour}:00:00Z`)
+}
+
 /**
  * Where a row with this event time (µs since the epoch) belongs, in Hive's layout and in UTC;
  * null when the time is before 1970 or beyond what an integer of ours can tell (the year 2255).

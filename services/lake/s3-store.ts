@@ -1,4 +1,5 @@
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -83,6 +84,10 @@ export function createS3Store({ bucket, prefix, env, requestMs }: S3StoreOptions
         }
         token = found!.NextContinuationToken
       }
+    },
+    async remove(path) {
+      const key = { Bucket: bucket, Key: before + path }
+      await asked('remove', path, NOT_FOUND, () => client.send(new DeleteObjectCommand(key)))
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { Cells, Dataset } from '../formats/column.ts'
 import { parquetRows } from '../formats/parquet-format.ts'
+import { hourOf } from './lake-path.ts'
 import type { ObjectStore } from './store.ts'
 
 /** Event times [fromUs, toUs) in µs since 1970. */
@@ -37,9 +38,9 @@ async function filesIn(
 ): Promise<readonly string[]> {
   const paths: string[] = []
   for await (const { path } of store.list(`${name}/`)) {
-    const [, date, hour] = /date=([\d-]+)\/hour=(\d\d)\/[^/]+\.parquet$/.exec(path) ?? []
-    if (date === undefined) continue
-    const startUs = Date.parse(`${date}T${hour}:00:00Z`) * 1000
+    const hourMs = hourOf(path)
+    if (hourMs === null) continue
+    const startUs = hourMs * 1000
     if (startUs < toUs && startUs + HOUR_US > fromUs) paths.push(path)
   }
   return paths.sort()

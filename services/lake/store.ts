@@ -12,6 +12,8 @@ export interface ObjectStore {
   get(path: string): Promise<Uint8Array | null>
   /** Every object whose path begins so, in any order. */
   list(prefix: string): AsyncIterable<StoredObject>
+  /** Removes an object, if there is one. */
+  remove(path: string): Promise<void>
   /** Which store this is, for a person; no credentials. */
   readonly describe: string
 }

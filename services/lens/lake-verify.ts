@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { datasetsOf } from '../formats/datasets.ts'
 import { readOrigin } from '../formats/parquet-origin.ts'
+import { expiredBefore, isExpired } from '../lake/expiry.ts'
 import {
   type FileEntry,
   MARKERS,
@@ -36,21 +37,18 @@ export async function verifyLake(
   store: ObjectStore,
   log: (line: string) => void,
 ): Promise<LakeState> {
-  const faults: string[] = []
-  const markers: RangeMarker[] = []
-  for await (const { path } of store.list(MARKERS)) {
-    const marker = await markerAt(store, path)
-    if (typeof marker === 'string') faults.push(marker)
-    else markers.push(marker)
-  }
+  const { markers, faults } = await readMarkers(store)
   faults.push(...tileFaults(markers))
+  const beforeMs = await expiredBefore(store)
   const totals = new Map<string, DatasetTotals>()
   const named = new Set<string>()
   for (const marker of markers.toSorted((a, b) => a.from - b.from)) {
     for (const { name } of datasetsOf(marker.topic)) totalsOf(totals, marker, name).ranges++
     for (const file of marker.files) {
       named.add(file.path)
-      const fault = await fileFault(store, marker, file)
+      const bytes = await store.get(file.path)
+      if (bytes === null && isExpired(file.path, beforeMs)) continue
+      const fault = bytes === null ? 'it is not there' : fileFault(bytes, marker, file)
       if (fault !== null) faults.push(`${file.path}: ${fault}`)
       const own = totalsOf(totals, marker, file.dataset)
       own.files++
@@ -62,10 +60,25 @@ export async function verifyLake(
   const all = [...totals.values()]
   for await (const { path } of store.list('')) {
     if (!path.endsWith('.parquet') || named.has(path)) continue
-    if (!isAhead(path, all)) faults.push(`${path}: no marker names it`)
+    if (!isAhead(path, all) && !isExpired(path, beforeMs))
+      faults.push(`${path}: no marker names it`)
   }
   const ordered = all.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
   return { totals: ordered, faults }
+}
+
+/** Every marker that can be read, and what is wrong with the others. */
+export async function readMarkers(
+  store: ObjectStore,
+): Promise<{ markers: RangeMarker[]; faults: string[] }> {
+  const markers: RangeMarker[] = []
+  const faults: string[] = []
+  for await (const { path } of store.list(MARKERS)) {
+    const marker = await markerAt(store, path)
+    if (typeof marker === 'string') faults.push(marker)
+    else markers.push(marker)
+  }
+  return { markers, faults }
 }
 
 async function markerAt(store: ObjectStore, path: string): Promise<RangeMarker | string> {
@@ -77,13 +90,11 @@ async function markerAt(store: ObjectStore, path: string): Promise<RangeMarker |
 }
 
 /** What is wrong with a file that a marker names; null when nothing is. */
-async function fileFault(
-  store: ObjectStore,
+function fileFault(
+  bytes: Uint8Array,
   marker: RangeMarker,
-  { path, dataset, rows, sha256 }: FileEntry,
-): Promise<string | null> {
-  const bytes = await store.get(path)
-  if (bytes === null) return 'it is not there'
+  { dataset, rows, sha256 }: FileEntry,
+): string | null {
   if (createHash('sha256').update(bytes).digest('hex') !== sha256) return 'other bytes were put'
   const { range, offsets } = readOrigin(bytes)
   const isOwn = range.topic === marker.topic && range.partition === marker.partition

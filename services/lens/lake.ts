@@ -1,8 +1,9 @@
 import { z } from 'zod'
-import { configHelp, loadConfig, toggle } from '../bus/config.ts'
+import { configHelp, duration, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
 import { openStore } from '../lake/store.ts'
 import { table } from './audit-report.ts'
+import { expireLake } from './lake-expire.ts'
 import { lakeOption } from './lake-options.ts'
 import { verifyLake } from './lake-verify.ts'
 
@@ -11,35 +12,79 @@ const VERIFY = z.object({
   json: toggle.describe('one JSON object instead of the table'),
 })
 
-const USAGE = `Looks at the lake itself: no Kafka is needed.
+const EXPIRE = z.object({
+  ...lakeOption,
+  olderThan: duration.describe('hours of event time that ended so long ago, for example 720h'),
+  yes: toggle.describe('remove; without it the command only says what it would remove'),
+})
+
+const USAGE = `Looks after the lake itself: no Kafka is needed.
+
+usage: npm run lens -- lake verify [options]
+       npm run lens -- lake expire --older-than TIME [options]
+
+Each takes --help.
+`
+
+const VERIFY_USAGE = `Reads every file: the ranges of each partition must tile its log, each must have the files that
+its marker names and no others, with the same bytes and as many rows, of its own offsets only, each
+once. Ends with 1 when something is wrong. What is being written just now is not looked at.
+Whether the rows are those of the topic: lens audit --lake.
 
 usage: npm run lens -- lake verify [options]
   npm run lens -- lake verify --lake s3://lake/lens
-  npm run -s lens -- lake verify --json | jq .faults
+  npm run -s lens -- lake verify --json | jq .faults`
 
-verify reads every file: the ranges of each partition must tile its log, each must have the files
-that its marker names and no others, with the same bytes and as many rows, of its own offsets only,
-each once. Ends with 1 when something is wrong. What is being written just now is not looked at.
-Whether the rows are those of the topic: lens audit --lake.`
+const EXPIRE_USAGE = `Removes the files of hours that ended long ago, by event time, and the markers of ranges of which
+nothing is left. Without --yes it only says what it would remove. It can be broken off and begun
+again; the exporter may run meanwhile. lake verify knows what has expired.
+
+usage: npm run lens -- lake expire --older-than TIME [options]
+  npm run lens -- lake expire --older-than 720h
+  npm run lens -- lake expire --older-than 720h --lake s3://lake/lens --yes`
+
+type Verb = (argv: readonly string[]) => Promise<void>
+
+const VERBS: Readonly<Record<string, Verb>> = { verify, expire }
 
 /** `lens lake VERB`. */
-export async function lake([verb, ...argv]: readonly string[]): Promise<void> {
-  if (verb === undefined || verb === '--help' || argv.includes('--help')) {
-    process.stdout.write(configHelp(USAGE, VERIFY))
-    return
-  }
-  if (verb !== 'verify') {
-    throw new LensError('configuration_invalid', `there is no lake ${verb}; only lake verify`)
-  }
+export async function lake([name = '--help', ...argv]: readonly string[]): Promise<void> {
+  if (name === '--help') return say([USAGE])
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined
+  if (verb) return verb(argv)
+  const known = Object.keys(VERBS).join(', ')
+  throw new LensError('configuration_invalid', `there is no lake ${name}; one of ${known}`)
+}
+
+async function verify(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return say([configHelp(VERIFY_USAGE, VERIFY)])
   const config = loadConfig(VERIFY, { env: process.env, argv })
   const store = await openStore(config.lake, process.env)
-  const log = (line: string) => void process.stderr.write(`${line}\n`)
   const { totals, faults } = await verifyLake(store, log)
-  const lines = config.json
-    ? [JSON.stringify({ lake: store.describe, totals, faults })]
-    : [...tableOf(totals), ...faults, `lake verify: ${faults.length || 'nothing'} wrong`]
-  process.stdout.write(`${lines.join('\n')}\n`)
+  say(
+    config.json
+      ? [JSON.stringify({ lake: store.describe, totals, faults })]
+      : [...tableOf(totals), ...faults, `lake verify: ${faults.length || 'nothing'} wrong`],
+  )
   if (faults.length > 0) process.exitCode = 1
+}
+
+async function expire(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return say([configHelp(EXPIRE_USAGE, EXPIRE)])
+  const config = loadConfig(EXPIRE, { env: process.env, argv })
+  const store = await openStore(config.lake, process.env)
+  const beforeMs = Date.now() - config.olderThan
+  const { files, markers, bytes } = await expireLake(store, beforeMs, config.yes, log)
+  const what = `${files} files of ${bytes} bytes and ${markers} markers, of hours before ${new Date(beforeMs).toISOString()}`
+  say([config.yes ? `removed ${what}` : `would remove ${what}; with --yes it does`])
+}
+
+function say(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function log(line: string): void {
+  process.stderr.write(`${line}\n`)
 }
 
 function tableOf(totals: Awaited<ReturnType<typeof verifyLake>>['totals']): readonly string[] {

@@ -21,7 +21,7 @@ const COMMANDS: Readonly<
     run: async (argv) => (await import('./formats.ts')).formats(argv),
   },
   lake: {
-    what: 'lake verify [options]     is every file of the lake whole, and each range there once?',
+    what: 'lake VERB                 verify: is every file whole, each range there once; expire',
     run: async (argv) => (await import('./lake.ts')).lake(argv),
   },
   replay: {

@@ -61,6 +61,9 @@ describe('exporter/s3-store on a real server', function () {
     const listed = []
     for await (const object of store.list('')) listed.push(object)
     expect(listed).to.deep.equal([{ path: 'b.parquet', bytes: winners[0]!.length }])
+    await store.remove('b.parquet')
+    await store.remove('b.parquet')
+    expect(await store.get('b.parquet')).to.equal(null)
   })
 
   it('says that the keys are not good', async () => {

@@ -63,6 +63,9 @@ describe('lake/file-store', () => {
     }
     expect(await listed('requests/')).to.deep.equal([{ path: PATH, bytes: 3 }])
     expect(await listed('')).to.have.length(2)
+    await store.remove('_ranges/t/0/1.json')
+    await store.remove('_ranges/t/0/1.json')
+    expect(await listed('')).to.have.length(1)
     expect(
       await createFileStore(join(folder, 'none')).list('')[Symbol.asyncIterator]().next(),
     ).to.deep.equal({

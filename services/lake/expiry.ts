@@ -1,0 +1,60 @@
+import { hourOf } from './lake-path.ts'
+import { MARKERS, markerPath, type RangeMarker } from './range-marker.ts'
+import type { ObjectStore } from './store.ts'
+
+const EXPIRED = '_expired/'
+const HOUR_MS = 3_600_000
+
+/** Says that files of hours that ended by then may be gone: before the first of them is. */
+export async function noteExpiry(store: ObjectStore, beforeMs: number): Promise<void> {
+  const name = new Date(beforeMs).toISOString().replaceAll(':', '-')
+  await store.create(`${EXPIRED}${name}.json`, Buffer.from(`{"beforeMs":${beforeMs}}\n`))
+}
+
+/** The latest that noteExpiry has said; -Infinity when nothing has expired. */
+export async function expiredBefore(store: ObjectStore): Promise<number> {
+  let latest = Number.NEGATIVE_INFINITY
+  for await (const { path } of store.list(EXPIRED)) {
+    const bytes = await store.get(path)
+    if (bytes) latest = Math.max(latest, JSON.parse(Buffer.from(bytes).toString()).beforeMs)
+  }
+  return latest
+}
+
+/** Whether all that a file can hold lies before a time. */
+export function isExpired(path: string, beforeMs: number): boolean {
+  const hourMs = hourOf(path)
+  return hourMs !== null && hourMs + HOUR_MS <= beforeMs
+}
+
+/** What there is to remove. */
+export interface Expired {
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Markers of ranges of which nothing is left, from the beginning of each partition on. */
+  readonly markers: readonly string[]
+}
+
+/** What has expired by then. The markers that stay still tile their logs. */
+export async function expiredObjects(
+  store: ObjectStore,
+  markers: readonly RangeMarker[],
+  beforeMs: number,
+): Promise<Expired> {
+  const files = []
+  for await (const object of store.list('')) {
+    if (!object.path.startsWith(MARKERS) && isExpired(object.path, beforeMs)) files.push(object)
+  }
+  const byPartition = Map.groupBy(markers, ({ topic, partition }) => `${topic}-${partition}`)
+  const over = [...byPartition.values()].flatMap((own) => overOf(own, beforeMs))
+  return { files, markers: over.map(markerPath) }
+}
+
+/** From the first marker to the last that had files, as long as all of them have expired. */
+function overOf(own: readonly RangeMarker[], beforeMs: number): readonly RangeMarker[] {
+  const ordered = own.toSorted((a, b) => a.from - b.from)
+  const isLeft = ({ files }: RangeMarker) => files.some(({ path }) => !isExpired(path, beforeMs))
+  const left = ordered.findIndex(isLeft)
+  const begin = left < 0 ? ordered : ordered.slice(0, left)
+  // One without files says nothing of its time: it goes with what comes behind it.
+  return begin.slice(0, begin.findLastIndex(({ files }) => files.length > 0) + 1)
+}

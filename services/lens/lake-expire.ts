@@ -1,0 +1,34 @@
+import { expiredObjects, noteExpiry } from '../lake/expiry.ts'
+import type { ObjectStore } from '../lake/store.ts'
+import { readMarkers } from './lake-verify.ts'
+
+const PROGRESS_FILES = 500
+
+/** What is removed, or would be. */
+export interface Removed {
+  readonly files: number
+  readonly bytes: number
+  readonly markers: number
+}
+
+/** Removes what lies in hours that ended by then; only looks at it when `isMeant` is false. */
+export async function expireLake(
+  store: ObjectStore,
+  beforeMs: number,
+  isMeant: boolean,
+  log: (line: string) => void,
+): Promise<Removed> {
+  const { markers: all } = await readMarkers(store)
+  const { files, markers } = await expiredObjects(store, all, beforeMs)
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
+  const removed = { files: files.length, bytes, markers: markers.length }
+  if (!isMeant || files.length + markers.length === 0) return removed
+  // In this order: whoever looks at it meanwhile must know why a file is not there.
+  await noteExpiry(store, beforeMs)
+  for (const [i, { path }] of files.entries()) {
+    await store.remove(path)
+    if ((i + 1) % PROGRESS_FILES === 0) log(`${i + 1} of ${files.length} files`)
+  }
+  for (const path of markers) await store.remove(path)
+  return removed
+}
