@@ -18,6 +18,7 @@ import { otlpMetrics, otlpProtobuf } from '../../services/formats/otlp.ts'
 import { aggregate, distributionOf } from '../services/formats/records.ts'
 import { type Prometheus, startPrometheus } from './prometheus-server.ts'
 
+const RULES = new URL('../../infra/prometheus/rules.yml', import.meta.url).pathname
 /** Three scrapes, and what came by OTLP. */
 const JOBS = ['native', 'openmetrics', 'text', 'llm-latency-lens']
 const GROUPING = ['model', 'endpoint', 'region', 'tenant']
@@ -27,6 +28,14 @@ const QUANTILES = [0.5, 0.9, 0.99]
 const TTFT = 'gen_ai_client_operation_time_to_first_chunk_seconds'
 /** A bucket of ours, and what a division by 10^6 moves it at most. */
 const BUCKETS_OFF_MAX = 1 + 0.38
+
+interface Rules {
+  readonly data: {
+    readonly groups: readonly {
+      readonly rules: readonly { readonly health: string; readonly lastError?: string }[]
+    }[]
+  }
+}
 
 /** Minutes that have ended by now, of three models, with a thousand values each. */
 function windows(): Aggregate[] {
@@ -55,7 +64,8 @@ describe('Prometheus', function () {
     stopServer = server.stop
     const target = `static_configs: [{targets: ["${server.url.slice('http://'.length)}"]}]`
     const config = `
-global: { scrape_interval: 1s }
+global: { scrape_interval: 1s, evaluation_interval: 1s }
+rule_files: [${RULES}]
 otlp: { translation_strategy: UnderscoreEscapingWithSuffixes }
 storage: { tsdb: { out_of_order_time_window: 30m } }
 scrape_configs:
@@ -111,6 +121,23 @@ scrape_configs:
     expect(samples, promql).length(1)
     return samples[0]!.value
   }
+
+  it('evaluates the rules that ship', async () => {
+    const evaluated = async () => {
+      const response = await fetch(`${prometheus.url}/api/v1/rules`)
+      const { data } = (await response.json()) as Rules
+      return data.groups.flatMap((group) => group.rules)
+    }
+    let rules = await evaluated()
+    while (rules.some(({ health }) => health === 'unknown')) {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      rules = await evaluated()
+    }
+    expect(rules.map(({ health, lastError }) => lastError ?? health)).deep.equal(
+      Array(rules.length).fill('ok'),
+    )
+    expect(rules.length).equal(4)
+  })
 
   for (const job of JOBS) {
     it(`has our counts from ${job}`, async () => {
