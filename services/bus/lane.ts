@@ -112,7 +112,7 @@ export function createLane<Effect>(
       return
     }
     brokerClock.observe(newest.appendMs)
-    age.took(records[0]!.appendMs)
+    age.took(records, committed)
     await retrying(() => codec.prepare(topic, valuesOf(records)), how)
     if (delivery.isStale()) return
     const bad: BadRecord[] = []
@@ -182,8 +182,9 @@ export function createLane<Effect>(
 function createAge(told: (ageMs: number) => void) {
   let firstMs: number | null = null
   return {
-    took(appendMs: number) {
-      firstMs ??= appendMs
+    /** What is read again was committed long ago. */
+    took(records: RecordBatch['records'], committed: number) {
+      firstMs ??= records.find(({ offset }) => offset >= committed)?.appendMs ?? null
     },
     committed() {
       firstMs = null

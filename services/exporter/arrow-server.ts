@@ -19,6 +19,7 @@ const PATH = '/v1/arrow/'
 
 /** A file of the lake is held for each: whoever comes beyond is asked to come again. */
 const READERS_MAX = 4
+const STALLED_MS = 30_000
 
 interface Asked {
   readonly dataset: Dataset
@@ -45,13 +46,19 @@ export async function startArrowServer(
       return refuse(response, 503, `${READERS_MAX} others are being answered`)
     }
     readers++
+    // Whoever reads nothing for so long holds a place that others wait for.
+    response.setTimeout(STALLED_MS, () => response.destroy())
     try {
+      const parts = arrowOf(store, asked)
+      const first = await parts.next()
       response.setHeader('content-type', ARROW.mediaType)
-      await pipeline(arrowOf(store, asked), response)
+      await pipeline(chained(first.value!, parts), response)
     } catch (error) {
-      if (!request.destroyed) log(`exporter: ${request.url}: ${(error as Error).message}`)
-      // The head is gone: what is missing shows in the stream, which has no end.
-      response.destroy()
+      const { message } = error as Error
+      if (!request.destroyed) log(`exporter: ${request.url}: ${message}`)
+      // With the head gone, what is missing shows in the stream, which has no end.
+      if (response.headersSent) response.destroy()
+      else refuse(response, 502, message)
     } finally {
       readers--
     }
@@ -65,10 +72,18 @@ export async function startArrowServer(
   }
 }
 
-async function* arrowOf(store: ObjectStore, { dataset, span }: Asked): AsyncIterable<Uint8Array> {
+async function* arrowOf(store: ObjectStore, { dataset, span }: Asked): AsyncGenerator<Uint8Array> {
   const writer = ARROW.writer(dataset)
   for await (const rows of scanLake(store, dataset, span)) yield writer.add(rows)
   yield writer.end()
+}
+
+async function* chained(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  yield first
+  yield* rest
 }
 
 type Refusal = { readonly status: number; readonly why: string }

@@ -55,7 +55,7 @@ export const exporterConfig = z.object({
     .string()
     .default('')
     .meta({ env: 'OTEL_EXPORTER_OTLP_ENDPOINT' })
-    .describe('OTLP/HTTP base URL that one-minute metrics go to; empty = off'),
+    .describe('Base URL of OTLP, for one-minute metrics and spans; empty = off'),
   spanShare: z
     .literal('')
     .transform(() => null)

@@ -9,7 +9,7 @@ export interface LakeBudget {
 export interface PartitionMemory {
   take(bytes: number): void
   give(bytes: number): void
-  /** Whether too much is held, and here as much as elsewhere: what is here is to be written. */
+  /** Whether too much is held, and here more than a fair share: what is here is to be written. */
   isShort(): boolean
 }
 
@@ -30,7 +30,7 @@ export function createLakeBudget(bytesMax: number): LakeBudget {
       return {
         take: add,
         give: (bytes) => add(-bytes),
-        isShort: () => total > bytesMax && (held.get(name) ?? 0) * held.size >= total,
+        isShort: () => total > bytesMax && (held.get(name) ?? 0) * held.size >= bytesMax,
       }
     },
     reset() {

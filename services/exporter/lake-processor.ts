@@ -31,7 +31,7 @@ const RETRY_MS = 1000
  * Turns one topic-partition into files of the lake. A range [from, to) ends before the first record
  * whose append time lies in a later roll interval than that of the range's first record, or after
  * the record that fills it or, with others, the memory, or where a drain finds it; the clock only
- * notices that an idle partition's interval is over.
+ * notices that an idle partition's interval is over, or that the memory is needed.
  *
  * Before its files are put, the end of a range is committed, as metadata of its start: the plan.
  * The group takes it from the owner only, and whoever owns the partition next ends the range there
@@ -51,6 +51,8 @@ export function createLakeProcessor(
   const dueMs = (range: OpenRange): number => {
     return (range.interval + 1) * options.rollMs + IDLE_MARGIN_MS
   }
+  /** Others may need the memory before. */
+  const lookMs = (range: OpenRange): number => Math.min(dueMs(range), range.lastMs + RETRY_MS)
   let next: number | null = committed?.offset ?? null
   let open: OpenRange | null = null
   /** Where the earlier owner said that the range ends. */
@@ -113,7 +115,7 @@ export function createLakeProcessor(
     const effects = done === null ? [] : [lakeRange(done)]
     stats.ranges += effects.length
     for (const { files } of effects) stats.files += files.length
-    const wait = open === null || planned !== null ? Number.POSITIVE_INFINITY : dueMs(open)
+    const wait = open === null || planned !== null ? Number.POSITIVE_INFINITY : lookMs(open)
     // Whoever asks again has carried this out.
     const wakeMs = done === null ? Math.max(wait, notBeforeMs) : notBeforeMs
     const plan = { outputs: [], effects, wakeMs }
@@ -134,6 +136,7 @@ export function createLakeProcessor(
     onTick({ brokerMs, caughtUp }) {
       const isDue = open !== null && caughtUp && brokerMs >= dueMs(open)
       if (isDue && planned === null) cut('idle')
+      else if (planned === null && memory.isShort()) cut('memory')
       return goOn(nothing, null, brokerMs + RETRY_MS)
     },
     onDrain() {

@@ -42,6 +42,8 @@ export interface OpenRange {
   readonly interval: number
   /** Offset after the last record. */
   to: number
+  /** Append time of the last record. */
+  lastMs: number
   /** Of the largest file. */
   rows: number
   records: number
@@ -70,7 +72,7 @@ export function openRange(
   place: Pick<OpenRange, 'topic' | 'partition' | 'from' | 'interval' | 'cut'>,
 ): OpenRange {
   const counts = { rows: 0, records: 0, bad: 0, refused: 0, bytes: 0 }
-  return { ...place, ...counts, to: place.from, files: new Map() }
+  return { ...place, ...counts, to: place.from, lastMs: 0, files: new Map() }
 }
 
 /** By which rule the range takes no further record, if it takes none; of its records alone. */
@@ -93,6 +95,7 @@ export function addRecord(
   stats: LakeStats,
 ): void {
   range.to = record.offset + 1
+  range.lastMs = record.appendMs
   range.records += 1
   stats.records += 1
   if (record.bad !== null) {

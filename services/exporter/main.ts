@@ -1,3 +1,4 @@
+import type { StageSpec } from '../bus/run.ts'
 import { runMain, serviceOptions, startStage } from '../bus/service.ts'
 import { openStore } from '../lake/store.ts'
 import { type ArrowServer, startArrowServer } from './arrow-server.ts'
@@ -25,14 +26,9 @@ usage: npm run lens -- run exporter [options]
     const otlp = otlpStage(config, health, process.env, platform.log)
     const spans = spanStage(config, health, process.env, platform.log)
     const state = metricsPort === 0 ? null : createScrapeState(config.metricsSeriesMax)
-    const running = [await startStage(lakeStage(config, sink, health), platform, health, onFailure)]
-    if (otlp) running.push(await startStage(otlp, platform, health, onFailure))
-    if (spans) running.push(await startStage(spans, platform, health, onFailure))
     const servers: (ArrowServer | MetricsServer)[] = []
+    // Before any stage takes a partition: a port that is taken ends the process.
     if (state) {
-      running.push(
-        await startStage(scrapeStage(config, state, health), platform, health, onFailure),
-      )
       servers.push(await startMetricsServer(state, { host: metricsHost, port: metricsPort }))
       platform.log(`exporter: Prometheus at ${servers.at(-1)!.url}/metrics`)
     }
@@ -41,6 +37,11 @@ usage: npm run lens -- run exporter [options]
       servers.push(await startArrowServer(store, place, platform.log))
       platform.log(`exporter: Arrow at ${servers.at(-1)!.url}/v1/arrow/`)
     }
+    const start = <Effect>(spec: StageSpec<Effect>) => startStage(spec, platform, health, onFailure)
+    const running = [await start(lakeStage(config, sink, health))]
+    if (otlp) running.push(await start(otlp))
+    if (spans) running.push(await start(spans))
+    if (state) running.push(await start(scrapeStage(config, state, health)))
     platform.log(`exporter: ${store.describe}${otlp ? ' and OTLP' : ''}`)
     return {
       async stop() {

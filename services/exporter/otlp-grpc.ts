@@ -24,7 +24,9 @@ const DETAILS = 'grpc-status-details-bin'
 /** OTLP over gRPC; https:// is TLS, with a client's certificate when there is one. */
 export function createGrpcTransport(settings: OtlpSettings): OtlpTransport {
   const { url, tls, headers, isGzip, signal } = settings
-  const { protocol, host } = new URL(url)
+  const { protocol, hostname, port } = new URL(url)
+  // A URL has no default port, and the library's own is that of TLS.
+  const host = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`
   const buffer = (text: string | undefined) => (text === undefined ? null : Buffer.from(text))
   const own =
     protocol === 'https:'

@@ -14,7 +14,6 @@ interface Answer {
 
 const BODY_MAX_BYTES = 64 * 1024
 const QUOTE_CHARACTERS = 200
-const WISH_MAX_MS = 300_000
 
 // OTLP/HTTP: these four may be repeated, and no other. Of the rest, some are about one request.
 const RETRYABLE = new Set([429, 502, 503, 504])
@@ -84,15 +83,12 @@ async function readLimited(response: IncomingMessage): Promise<Uint8Array> {
   return Buffer.concat(chunks).subarray(0, BODY_MAX_BYTES)
 }
 
-/**
- * A Retry-After, seconds or a date, in milliseconds from now, five minutes at most; null when
- * there is none.
- */
+/** A Retry-After, seconds or a date, in milliseconds from now; null when there is none. */
 function wishedMs(retryAfter: string | undefined, nowMs: number): number | null {
   if (retryAfter === undefined) return null
   const seconds = Number(retryAfter)
   const wishMs = Number.isNaN(seconds) ? Date.parse(retryAfter) - nowMs : seconds * 1000
-  return Number.isNaN(wishMs) ? null : Math.min(WISH_MAX_MS, Math.max(0, wishMs))
+  return Number.isNaN(wishMs) ? null : Math.max(0, wishMs)
 }
 
 /** An answer in a line of a log. */

@@ -36,7 +36,7 @@ export interface OtlpOptions {
   /** The dimensions of the one grouping. */
   readonly grouping: readonly string[]
   readonly temporality: Temporality
-  /** Whether what the owner before has said is said again: to whoever keeps it in memory. */
+  /** To whoever keeps it in memory: also what the owner before has said, and late data. */
   readonly saysAll?: boolean
 }
 
@@ -60,11 +60,13 @@ export function createOtlpProcessor(
   const instance = `${topic}-${partition}`
   const wanted = [...grouping].sort().join('\n')
   const stats = createOtlpStats()
-  const stream = createOtlpStream(temporality)
+  const stream = createOtlpStream(temporality, saysAll)
   const live = committed?.offset ?? null
   const begun = committed?.metadata ? (JSON.parse(committed.metadata) as Snapshot).from : live
   /** Where the stream began. */
   let from = begun ?? firstOffset
+  /** What was said last of each series in the replay: to be said when it is over, at once. */
+  const held = new Map<string, OtlpPoint>()
   const idle: Plan<OtlpExport> = {
     outputs: [],
     effects: [],
@@ -98,11 +100,20 @@ export function createOtlpProcessor(
   }
 
   /** What an earlier owner has said: it is in no count of this one. */
-  function replay(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
+  function replay(offset: number, aggregate: Aggregate): void {
     const before = { ...stats }
+    const number = stream.number()
     const points = pointsOf(offset, aggregate)
     Object.assign(stats, before)
-    return saysAll ? points : []
+    if (!saysAll) return
+    if (stream.number() !== number) held.clear()
+    for (const point of points) held.set(pointKey(point), point)
+  }
+
+  function takeHeld(): readonly OtlpPoint[] {
+    const points = [...held.values()]
+    held.clear()
+    return points
   }
 
   return {
@@ -113,9 +124,11 @@ export function createOtlpProcessor(
       const points: OtlpPoint[] = []
       for (const { offset, bad, value } of records) {
         if (live !== null && offset < live) {
-          if (bad === null) points.push(...replay(offset, value as Aggregate))
+          if (bad === null) replay(offset, value as Aggregate)
+          if (offset === live - 1) points.push(...takeHeld())
           continue
         }
+        points.push(...takeHeld())
         stats.records += 1
         if (bad !== null) stats.bad += 1
         else points.push(...pointsOf(offset, value as Aggregate))
@@ -124,9 +137,17 @@ export function createOtlpProcessor(
       stats.points += points.length
       return { ...idle, effects: exportsOf(points, instance), commit }
     },
-    onTick: () => idle,
+    onTick({ caughtUp }) {
+      if (!caughtUp || held.size === 0) return idle
+      return { ...idle, effects: exportsOf(takeHeld(), instance) }
+    },
     onDrain: () => idle,
   }
+}
+
+/** What a point is of: its metric and attributes. */
+export function pointKey({ metric, point }: OtlpPoint): string {
+  return `${metric} ${JSON.stringify(point.attributes)}`
 }
 
 /** For the next owner. */

@@ -12,8 +12,14 @@ export interface OtlpSender {
    * it is in trouble. It repeats for a few seconds only, since the caller has a group membership
    * to keep up between its own repeats. `items` are the points or spans in it.
    */
-  send(body: Uint8Array, items: number): Promise<void>
+  send(body: Uint8Array, items: number): Promise<Rejected>
   readonly stats: Readonly<OtlpSenderStats>
+}
+
+/** What was not taken of one request, and why. */
+export interface Rejected {
+  readonly rejected: number
+  readonly message: string
 }
 
 export interface OtlpSenderStats {
@@ -40,6 +46,8 @@ const ATTEMPTS = 4
 const BACKOFF_MS = 500
 /** What is waited for within a send; a longer wish of the endpoint makes later sends reject. */
 const WAIT_MAX_MS = 5000
+/** Nobody may stop an export for longer with one word. */
+const WISH_MAX_MS = 300_000
 
 const HOOKS: OtlpSenderHooks = { sleep: (ms) => delay(ms), random: Math.random, nowMs: Date.now }
 
@@ -68,7 +76,7 @@ export function createOtlpSender(
       const answer = await transport.post(body)
       if (answer.is !== 'busy') return answer
       const backOffMs = BACKOFF_MS * 2 ** (attempt - 1) * (0.5 + hooks.random() / 2)
-      const waitMs = answer.waitMs ?? backOffMs
+      const waitMs = Math.min(WISH_MAX_MS, answer.waitMs ?? backOffMs)
       if (waitMs > WAIT_MAX_MS) notBeforeMs = hooks.nowMs() + waitMs
       if (attempt === ATTEMPTS || waitMs > WAIT_MAX_MS) throw busy(noReach + answer.message)
       stats.retries += 1
@@ -76,10 +84,12 @@ export function createOtlpSender(
     }
   }
 
-  function count(items: number, rejected: number, message: string): void {
-    stats.rejected += Math.min(items, rejected)
-    stats.accepted += items - Math.min(items, rejected)
+  function count(items: number, said: number, message: string): Rejected {
+    const rejected = Math.min(items, said)
+    stats.rejected += rejected
+    stats.accepted += items - rejected
     if (message !== '') stats.lastRejection = message
+    return { rejected, message }
   }
 
   return {
@@ -93,7 +103,7 @@ export function createOtlpSender(
         throw new LensError('otlp_unavailable', text, { retryable: stats.accepted > 0 })
       }
       stats.requestsRejected += 1
-      count(items, items, answer.message)
+      return count(items, items, answer.message)
     },
   }
 }

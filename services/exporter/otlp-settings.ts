@@ -69,7 +69,7 @@ export function readOtlpSettings(
     faults.push(`OTEL_EXPORTER_OTLP_TIMEOUT is ${timeoutText}; it is milliseconds above 0`)
   }
   const temporality = temporalityOf(env, faults)
-  const tls = Object.fromEntries(
+  const tls: OtlpSettings['tls'] = Object.fromEntries(
     Object.entries(TLS_FILES).flatMap(([key, what]) => {
       const text = fileOf(`OTEL_EXPORTER_OTLP_${what}`, pick(what), faults)
       return text === null ? [] : [[key, text]]
@@ -78,6 +78,7 @@ export function readOtlpSettings(
   const file = fileOf('OTEL_EXPORTER_OTLP_HEADERS_FILE', pick('HEADERS_FILE'), faults)
   const written = [pick('HEADERS'), file ?? ''].join(',').replaceAll(/\r?\n/g, ',')
   const headers = parseHeaders(written, faults)
+  faults.push(...tlsFaults(tls), ...(protocol === 'grpc' ? metadataFaults(headers) : []))
   if (faults.length > 0) throw new LensError('configuration_invalid', faults.join('\n'))
   const isGzip = compression === 'gzip'
   return { signal, url, protocol, headers, isGzip, timeoutMs, tls, temporality }
@@ -90,6 +91,27 @@ function temporalityOf(env: Environment, faults: string[]): Temporality {
     faults.push(`${name} is ${preference}; it can be cumulative or delta`)
   }
   return preference as Temporality
+}
+
+function tlsFaults({ ca, cert, key }: OtlpSettings['tls']): string[] {
+  const faults: string[] = []
+  if ((cert === undefined) !== (key === undefined)) {
+    faults.push('OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY: one needs the other')
+  }
+  for (const [what, text] of Object.entries({ CERTIFICATE: ca, CLIENT_CERTIFICATE: cert })) {
+    if (text === undefined || text.includes('-----BEGIN CERTIFICATE-----')) continue
+    faults.push(`OTEL_EXPORTER_OTLP_${what} is no file of certificates in PEM`)
+  }
+  if (key !== undefined && !/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key)) {
+    faults.push('OTEL_EXPORTER_OTLP_CLIENT_KEY is no file of a key in PEM')
+  }
+  return faults
+}
+
+/** gRPC takes fewer characters than HTTP. The values are never repeated. */
+function metadataFaults(headers: Readonly<Record<string, string>>): string[] {
+  const wrong = Object.entries(headers).filter(([, value]) => !/^[ -~]*$/.test(value))
+  return wrong.map(([name]) => `OTEL_EXPORTER_OTLP_HEADERS: ${JSON.stringify(name)} is not ASCII`)
 }
 
 /** What a file says that a variable names; null when it names none. */

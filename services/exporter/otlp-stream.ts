@@ -49,8 +49,11 @@ interface Total {
   metrics: Record<string, Distribution>
 }
 
-/** Nothing has been counted. */
-export function createOtlpStream(temporality: Temporality): OtlpStream {
+/**
+ * Nothing has been counted. With `saysFolded` late data is said at once, with the end that was said
+ * before: not of a point that has gone out.
+ */
+export function createOtlpStream(temporality: Temporality, saysFolded = false): OtlpStream {
   let number = Number.NEGATIVE_INFINITY
   let all = new Map<string, Series>()
 
@@ -80,8 +83,8 @@ export function createOtlpStream(temporality: Temporality): OtlpStream {
       series.seen[place >> 3]! |= bit
       if (temporality === 'delta') return window
       addWindow(series.total, window)
-      if (window.end <= series.endMs) return 'folded'
-      series.endMs = window.end
+      if (window.end <= series.endMs && !saysFolded) return 'folded'
+      series.endMs = Math.max(series.endMs, window.end)
       // What is said must not change when the next window is counted.
       const { startMs, endMs, total } = series
       return { ...window, ...total, metrics: { ...total.metrics }, start: startMs, end: endMs }

@@ -1,5 +1,5 @@
 import type { OtlpPoint } from '../formats/otlp.ts'
-import type { OtlpExport } from './otlp-processor.ts'
+import { type OtlpExport, pointKey } from './otlp-processor.ts'
 import { streamAt } from './otlp-stream.ts'
 
 /** The running totals of the partitions of one process, as they are now. */
@@ -41,13 +41,12 @@ export function createScrapeState(seriesMax: number): ScrapeState {
 
   return {
     take({ points, instance }) {
-      let room = seriesMax - size()
       let dropped = 0
       for (const point of points) {
         const [seconds] = point.point.startTime
         const source = sourceOf(instance, streamAt(seconds * 1000))
-        const key = `${point.metric} ${JSON.stringify(point.point.attributes)}`
-        if (!source.points.has(key) && room-- <= 0) dropped++
+        const key = pointKey(point)
+        if (!source.points.has(key) && size() >= seriesMax) dropped++
         else source.points.set(key, point)
       }
       return dropped

@@ -11,13 +11,15 @@ export interface SpanExport {
   readonly instance: string
 }
 
-/** What became of the records: spans + unsampled + unended + bad = records. */
+/** What became of the records: spans + unsampled + unended + refused + bad = records. */
 export interface SpanStats {
   records: number
   bad: number
   /** Records that end no request. */
   unended: number
   unsampled: number
+  /** Records whose times no span can have; windowing dead-letters them. */
+  refused: number
   spans: number
 }
 
@@ -33,7 +35,7 @@ const SPANS_MAX = 500
 export function createSpanProcessor(assignment: Assignment, rules: SpanRules): SpanProcessor {
   const { topic, partition, committed } = assignment
   const instance = `${topic}-${partition}`
-  const stats = { records: 0, bad: 0, unended: 0, unsampled: 0, spans: 0 }
+  const stats = { records: 0, bad: 0, unended: 0, unsampled: 0, refused: 0, spans: 0 }
   const idle: Plan<SpanExport> = {
     outputs: [],
     effects: [],
@@ -53,6 +55,7 @@ export function createSpanProcessor(assignment: Assignment, rules: SpanRules): S
         const record = value as TokenEvents
         if (bad !== null) stats.bad += 1
         else if (!isEnded(record)) stats.unended += 1
+        else if (!isSound(record)) stats.refused += 1
         else if (!isSampled(record, rules)) stats.unsampled += 1
         else spans.push(spanOf(record))
       }
@@ -68,6 +71,11 @@ type Ended = TokenEvents & { readonly end: RequestEnd }
 
 function isEnded(record: TokenEvents): record is Ended {
   return record.end !== null
+}
+
+function isSound({ started_at, end: { duration_us, ttft_us } }: Ended): boolean {
+  const times = [started_at, duration_us, ttft_us ?? 0, started_at + duration_us]
+  return times.every((us) => Number.isSafeInteger(us) && us >= 0)
 }
 
 function isSampled(

@@ -1,6 +1,7 @@
 import { AGGREGATES, RESOURCE_SAMPLES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
+import { LensError } from '../core/errors.ts'
 import { otlpMetrics, otlpProtobuf } from '../formats/otlp.ts'
 import { spansProtobuf } from '../formats/protobuf-spans.ts'
 import type { ExporterConfig } from './config.ts'
@@ -110,11 +111,15 @@ export function spanStage(
   env: Readonly<Record<string, string | undefined>>,
   log: (line: string) => void,
 ): StageSpec<SpanExport> | null {
-  const settings = spanShare === null ? null : readOtlpSettings('trace', otlpEndpoint, env)
-  if (!settings) return null
+  if (spanShare === null) return null
+  const settings = readOtlpSettings('trace', otlpEndpoint, env)
+  if (!settings) {
+    const message = '--span-share: give OTEL_EXPORTER_OTLP_ENDPOINT, where spans are to go'
+    throw new LensError('configuration_invalid', message)
+  }
   const sender = senderTo(settings)
   const slow = { slowTtftUs: spanSlowTtft * 1000, slowE2eUs: spanSlowE2e * 1000 }
-  const rules = { share: spanShare!, ...slow }
+  const rules = { share: spanShare, ...slow }
   return {
     name: 'exporter-spans',
     group: 'lens-exporter-spans',
@@ -151,9 +156,7 @@ interface Sending {
 
 /** Sends, counts what the endpoint did not take, and says why. */
 async function sendCounted({ sender, health, log, what }: Sending, body: Uint8Array, n: number) {
-  const before = sender.stats.rejected
-  await sender.send(body, n)
-  const rejected = sender.stats.rejected - before
+  const { rejected, message } = await sender.send(body, n)
   health.count(`${what}_rejected`, rejected)
-  if (rejected > 0) log(`OTLP refused ${rejected} ${what}: ${sender.stats.lastRejection}`)
+  if (rejected > 0) log(`OTLP refused ${rejected} ${what}: ${message}`)
 }

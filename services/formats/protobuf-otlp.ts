@@ -1,4 +1,4 @@
-import { BinaryReader } from '@bufbuild/protobuf/wire'
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire'
 
 /** What an endpoint that has taken a request says of the points or spans that it did not take. */
 export interface PartialSuccess {
@@ -11,12 +11,11 @@ const NOTHING: PartialSuccess = { rejected: 0, message: '' }
 /** Reads it out of the answer of any signal: they have the same numbers. */
 export function partialSuccess(answer: Uint8Array): PartialSuccess {
   try {
-    const partial = fieldsOf(answer).get(1)
-    if (!(partial instanceof Uint8Array)) return NOTHING
-    const fields = fieldsOf(partial)
+    const [partial] = bytesIn(answer, 1)
+    if (!partial) return NOTHING
     // Zero rejected with a message is a warning (OTLP specification, partial success).
-    const rejected = Math.max(0, Number(fields.get(1) ?? 0))
-    return { rejected, message: textOf(fields.get(2)) }
+    const rejected = Math.max(0, Number(valuesIn(partial, 1).at(-1) ?? 0))
+    return { rejected, message: textIn(partial, 2) }
   } catch {
     // Taken, with an answer that is no protobuf: some endpoints say it in JSON or in words.
     return NOTHING
@@ -26,28 +25,35 @@ export function partialSuccess(answer: Uint8Array): PartialSuccess {
 /** Milliseconds for which a gRPC status asks to wait, in a google.rpc.RetryInfo; or null. */
 export function retryDelayMs(status: Uint8Array): number | null {
   try {
-    const detail = fieldsOf(fieldsOf(status).get(3) as Uint8Array)
-    if (!textOf(detail.get(1)).endsWith('google.rpc.RetryInfo')) return null
-    const delay = fieldsOf(fieldsOf(detail.get(2) as Uint8Array).get(1) as Uint8Array)
-    return Number(delay.get(1) ?? 0) * 1000 + Number(delay.get(2) ?? 0) / 1e6
+    const details = bytesIn(status, 3)
+    const info = details.find((detail) => textIn(detail, 1).endsWith('google.rpc.RetryInfo'))
+    const [delay] = info ? bytesIn(bytesIn(info, 2)[0]!, 1) : []
+    if (!delay) return null
+    const [seconds, nanos] = [1, 2].map((field) => Number(valuesIn(delay, field).at(-1) ?? 0))
+    return Math.max(0, seconds! * 1000 + nanos! / 1e6)
   } catch {
     return null
   }
 }
 
-/** The last value of each field: bytes, or an integer. */
-function fieldsOf(message: Uint8Array): Map<number, Uint8Array | bigint> {
+/** The values of a field: bytes, or integers. */
+function valuesIn(message: Uint8Array, field: number): (Uint8Array | bigint)[] {
   const reader = new BinaryReader(message)
-  const fields = new Map<number, Uint8Array | bigint>()
+  const values: (Uint8Array | bigint)[] = []
   while (reader.pos < reader.len) {
     const [number, wire] = reader.tag()
-    if (wire === 2) fields.set(number, reader.bytes())
-    else if (wire === 0) fields.set(number, BigInt(reader.int64()))
+    if (number !== field) reader.skip(wire, number)
+    else if (wire === WireType.LengthDelimited) values.push(reader.bytes())
+    else if (wire === WireType.Varint) values.push(BigInt(reader.int64()))
     else reader.skip(wire, number)
   }
-  return fields
+  return values
 }
 
-function textOf(bytes: Uint8Array | bigint | undefined): string {
-  return bytes instanceof Uint8Array ? new TextDecoder().decode(bytes) : ''
+function bytesIn(message: Uint8Array, field: number): Uint8Array[] {
+  return valuesIn(message, field).filter((value) => value instanceof Uint8Array)
+}
+
+function textIn(message: Uint8Array, field: number): string {
+  return new TextDecoder().decode(bytesIn(message, field).at(-1))
 }

@@ -9,6 +9,8 @@ export interface SpanIds {
 
 const KIND_CLIENT = 3
 const STATUS_ERROR = 2
+/** Numbers that are not whole; all others are. */
+const DOUBLES: ReadonlySet<string> = new Set(['gen_ai.response.time_to_first_chunk'])
 
 /** Spans as an ExportTraceServiceRequest; `instance` is where they come from. */
 export function spansProtobuf(
@@ -64,7 +66,11 @@ function attribute(
 ): void {
   message(writer, field, () => {
     text(writer, 1, key)
-    message(writer, 2, () => anyValue(writer, value))
+    const isDouble = DOUBLES.has(key)
+    message(writer, 2, () => {
+      if (isDouble) writer.tag(4, WireType.Bit64).double(value as number)
+      else anyValue(writer, value)
+    })
   })
 }
 
@@ -75,8 +81,7 @@ function anyValue(writer: BinaryWriter, value: RequestSpan['attributes'][string]
     message(writer, 5, () => {
       for (const item of value) message(writer, 1, () => text(writer, 1, item))
     })
-  } else if (Number.isInteger(value)) writer.tag(3, WireType.Varint).int64(value)
-  else writer.tag(4, WireType.Bit64).double(value)
+  } else writer.tag(3, WireType.Varint).int64(value)
 }
 
 function message(writer: BinaryWriter, field: number, write: () => void): void {

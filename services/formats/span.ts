@@ -8,7 +8,6 @@ export interface RequestSpan {
   readonly name: string
   readonly startUs: number
   readonly endUs: number
-  /** Whole numbers are integers, but for those whose name ends with a unit of time. */
   readonly attributes: Readonly<Record<string, Attribute>>
   readonly events: readonly { readonly name: string; readonly atUs: number }[]
   /** What failed; null when nothing did. */

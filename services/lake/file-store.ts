@@ -61,7 +61,7 @@ async function putFile(target: string, bytes: Uint8Array): Promise<boolean> {
   const made = await mkdir(folder, { recursive: true })
   // A name of its own, so that two writers of one target cannot write into one temporary file; no
   // reader's pattern takes it for a Parquet file.
-  const temporary = join(folder, `.${basename(target)}.${randomUUID()}.tmp`)
+  const temporary = join(folder, `.${basename(target)}.${randomUUID()}${TEMPORARY}`)
   let isNew: boolean
   try {
     await withFile(temporary, 'wx', async (file) => {
@@ -79,6 +79,8 @@ async function putFile(target: string, bytes: Uint8Array): Promise<boolean> {
     if (path === top) return isNew
   }
 }
+
+const TEMPORARY = '.tmp'
 
 /** File systems without hard links; in a mount of another machine's folder, for example. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
@@ -104,18 +106,29 @@ function isThere(path: string): Promise<boolean> {
   )
 }
 
-/** Whatever of it is there: a folder that is gone meanwhile has no files. */
+/** A folder that is not there has no files; what is being written is none yet. */
 async function* filesBelow(root: string, prefix: string): AsyncIterable<StoredObject> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch((error) => {
+    if (codeOf(error) === 'ENOENT') return []
+    throw storeError('list', root, error)
+  })
+  for (const entry of entries) {
+    if (!entry.isFile() || entry.name.endsWith(TEMPORARY)) continue
+    const full = join(entry.parentPath, entry.name)
+    const path = full.slice(root.length + 1)
+    if (!path.startsWith(prefix)) continue
+    const size = await sizeOf(full)
+    if (size !== null) yield { path, bytes: size }
+  }
+}
+
+/** Null when the file has gone meanwhile. */
+async function sizeOf(path: string): Promise<number | null> {
   try {
-    const entries = await readdir(root, { recursive: true, withFileTypes: true })
-    for (const entry of entries) {
-      if (!entry.isFile()) continue
-      const full = join(entry.parentPath, entry.name)
-      const path = full.slice(root.length + 1)
-      if (path.startsWith(prefix)) yield { path, bytes: (await stat(full)).size }
-    }
+    return (await stat(path)).size
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw storeError('list', root, error)
+    if (codeOf(error) === 'ENOENT') return null
+    throw storeError('list', path, error)
   }
 }
 

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -51,7 +53,8 @@ export function createS3Store({ bucket, prefix, env, requestMs }: S3StoreOptions
   async function get(path: string): Promise<Uint8Array | null> {
     return asked('get', path, NOT_FOUND, async () => {
       const key = { Bucket: bucket, Key: before + path }
-      return (await client.send(new GetObjectCommand(key))).Body!.transformToByteArray()
+      const { Body } = await client.send(new GetObjectCommand(key))
+      return readWithin(requestMs ?? REQUEST_MS_MAX, Body as Readable)
     })
   }
 
@@ -89,6 +92,17 @@ export function createS3Store({ bucket, prefix, env, requestMs }: S3StoreOptions
       const key = { Bucket: bucket, Key: before + path }
       await asked('remove', path, NOT_FOUND, () => client.send(new DeleteObjectCommand(key)))
     },
+  }
+}
+
+/** The client's own limit ends with the head of an answer. */
+async function readWithin(ms: number, body: Readable): Promise<Uint8Array> {
+  const late = () => body.destroy(new Error(`no end of the object in ${ms} ms`))
+  const timer = setTimeout(late, ms)
+  try {
+    return await buffer(body)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -1,3 +1,4 @@
+import { LensError } from '../core/errors.ts'
 import type { Cells, Dataset } from '../formats/column.ts'
 import { parquetRows } from '../formats/parquet-format.ts'
 import { hourOf } from './lake-path.ts'
@@ -22,11 +23,20 @@ export async function* scanLake(
     const bytes = await store.get(path)
     // Removed since it was listed.
     if (bytes === null) continue
-    const rows = parquetRows(dataset, bytes).filter((cells) => {
+    const rows = rowsOf(dataset, bytes, `${store.describe}/${path}`).filter((cells) => {
       const us = cells[time] as number
       return us >= fromUs && us < toUs
     })
     if (rows.length > 0) yield rows
+  }
+}
+
+function rowsOf(dataset: Dataset, bytes: Uint8Array, place: string): Cells[] {
+  try {
+    return parquetRows(dataset, bytes)
+  } catch (cause) {
+    const message = `cannot read ${place}: ${(cause as Error).message}`
+    throw new LensError('store_unavailable', message, { cause })
   }
 }
 

@@ -45,7 +45,7 @@ export async function formats(argv: readonly string[]): Promise<void> {
   const dataset = datasetNamed(config.dataset)
   const rows: Cells[] = []
   for await (const part of scanLake(store, dataset, spanOf(config))) {
-    rows.push(...part.slice(0, config.rows - rows.length))
+    for (const row of part.slice(0, config.rows - rows.length)) rows.push(row)
     if (rows.length === config.rows) break
   }
   if (rows.length === 0) {

@@ -58,11 +58,14 @@ export async function verifyLake(
     }
   }
   const all = [...totals.values()]
+  if (markers.length === 0) faults.push(`${store.describe} has no range marker: is it the lake?`)
+  const unnamed: string[] = []
   for await (const { path } of store.list('')) {
-    if (!path.endsWith('.parquet') || named.has(path)) continue
-    if (!isAhead(path, all) && !isExpired(path, beforeMs))
-      faults.push(`${path}: no marker names it`)
+    const isRow = path.endsWith('.parquet') && !isExpired(path, beforeMs)
+    if (isRow && !named.has(path)) unnamed.push(path)
   }
+  const stray = unnamed.length === 0 ? [] : strayOf(unnamed, (await readMarkers(store)).markers)
+  faults.push(...stray.map((path) => `${path}: no marker names it`))
   const ordered = all.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
   return { totals: ordered, faults }
 }
@@ -127,12 +130,30 @@ function totalsOf(
   return grown
 }
 
-/** Whether a file begins where the tiles of its partition end, or there are none yet. */
-function isAhead(path: string, totals: readonly DatasetTotals[]): boolean {
-  const [, topic, partition, from] = /([^/]+)-(\d+)-(\d+)\.parquet$/.exec(path) ?? []
-  if (topic === undefined) return false
-  const own = totals.filter((row) => row.topic === topic && row.partition === Number(partition))
-  return own.every(({ to }) => Number(from) >= to)
+/**
+ * Of files that had no marker, those that have none now, but for one range of each partition that
+ * is being written: that lies behind all others.
+ */
+function strayOf(unnamed: readonly string[], markers: readonly RangeMarker[]): readonly string[] {
+  const named = new Set(markers.flatMap(({ files }) => files.map(({ path }) => path)))
+  const without = unnamed.filter((path) => !named.has(path))
+  const newest = new Map<string, number>()
+  for (const { topic, partition, to } of markers) grow(newest, `${topic}-${partition}`, to)
+  for (const path of without) grow(newest, ...beginOf(path))
+  return without.filter((path) => {
+    const [place, from] = beginOf(path)
+    return newest.get(place) !== from
+  })
+}
+
+/** Which partition a file is of, and the offset at which its range begins. */
+function beginOf(path: string): [place: string, from: number] {
+  const [, place = '', from = ''] = /([^/]+-\d+)-(\d+)\.parquet$/.exec(path) ?? []
+  return [place, Number(from)]
+}
+
+function grow(largest: Map<string, number>, key: string, value: number): void {
+  largest.set(key, Math.max(largest.get(key) ?? value, value))
 }
 
 function placeOf({ dataset, partition }: DatasetTotals): string {

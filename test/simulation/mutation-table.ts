@@ -112,7 +112,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'begin running totals anew with each owner',
     file: 'services/exporter/otlp-processor.ts',
-    edits: [['if (bad === null) points.push(...replay(offset, value as Aggregate))', '']],
+    edits: [['if (bad === null) replay(offset, value as Aggregate)', '']],
   },
   {
     name: 'keep no state of triggers',

@@ -92,10 +92,11 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
       },
     }),
     sender: (actor) => ({
-      send(body, points) {
+      async send(body, points) {
         const land = () => void received.push(body)
         const busy = () => new LensError('otlp_unavailable', 'busy', { retryable: true })
-        return request(actor, `export of ${points} points`, land, busy)
+        await request(actor, `export of ${points} points`, land, busy)
+        return { rejected: 0, message: '' }
       },
       stats: NO_STATS,
     }),

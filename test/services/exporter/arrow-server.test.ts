@@ -103,6 +103,14 @@ print(json.dumps([table.num_rows, str(table.schema.field('started_at').type),
     await rm(join(folder, path))
   })
 
+  it('says that the lake cannot be read when nothing has been sent yet', async () => {
+    const away: ObjectStore = { ...store, get: () => Promise.reject(new Error('the lake is away')) }
+    const own = await startArrowServer(away, { host: '127.0.0.1', port: 0 }, () => {})
+    const response = await fetch(`${own.url}/v1/arrow/requests`)
+    expect([response.status, await response.text()]).to.deep.equal([502, 'the lake is away\n'])
+    await own.stop()
+  })
+
   it('answers four at a time', async () => {
     const held = Promise.withResolvers<null>()
     const slow: ObjectStore = { ...store, get: () => held.promise }

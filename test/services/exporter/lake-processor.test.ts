@@ -77,6 +77,19 @@ describe('exporter/lake-processor', () => {
     expect(small.isShort()).to.equal(false)
   })
 
+  it('gives up what it holds when others need the memory, also if nothing comes any more', () => {
+    const budget = createLakeBudget(8 * 2 ** 20)
+    const large = { request_id: 'r'.repeat(2 ** 20) }
+    const idle = ownerAfter(null, {}, budget)
+    // Its next look is a second away, not the end of its interval.
+    const held = give(idle, [ended(0, 0, large), ended(1, 0, large)])
+    expect(held.wakeMs).to.equal(T0_MS + 1000)
+    const others = [1, 2, 3].map((i) => budget.partition(`other ${i}`))
+    for (const other of others) other.take(1.5 * 2 ** 20)
+    const [range] = whole(idle.onTick({ brokerMs: T0_MS + 1000, caughtUp: true })).effects
+    expect(range).to.deep.include({ cut: { rule: 'memory', anew: true } })
+  })
+
   it('cuts after the record that brings the 256th file', () => {
     const at = (i: number) => ({ started_at: T0_MS * 1000 - i * HOUR_US })
     const log = Array.from({ length: 300 }, (_, i) => ended(i, 0, at(i)))
@@ -108,7 +121,7 @@ describe('exporter/lake-processor', () => {
 
   it('notices the end of an idle interval by the clock, when caught up and past the margin', () => {
     const processor = processorOf()
-    expect(give(processor, [ended(0, 10_000)]).wakeMs).to.equal(DUE_MS)
+    expect(give(processor, [ended(0, 10_000)]).wakeMs).to.equal(T0_MS + 11_000)
     const early = processor.onTick({ brokerMs: DUE_MS - 1, caughtUp: true })
     expect({ ...brief(early), wakeMs: early.wakeMs > DUE_MS - 1 }).to.deep.equal({
       ...NOTHING,

@@ -46,6 +46,9 @@ describe('exporter/scrape-state', () => {
     expect(state.take(said('b'))).to.equal(length)
     expect(state.take(said('a', T0_MS + 60_000))).to.equal(0)
     expect(modelsIn(state)).to.deep.equal(['a'])
+    // What is over makes room for what begins.
+    expect(state.take(said('c', T0_MS + STREAM_MS))).to.equal(0)
+    expect(modelsIn(state)).to.deep.equal(['c'])
   })
 })
 

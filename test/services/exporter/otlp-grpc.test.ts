@@ -26,12 +26,13 @@ type Answer = (call: Call, done: sendUnaryData<Buffer>) => void
 
 const taken: Answer = (_, done) => done(null, Buffer.alloc(0))
 
-/** google.rpc.Status { details: [RetryInfo { retry_delay { seconds, nanos } }] }. */
+/** google.rpc.Status { details: [DebugInfo {}, RetryInfo { retry_delay { seconds } }, ...] }. */
 function retryIn(seconds: number): Buffer {
   const wrap = (tag: number, inner: Buffer) => Buffer.concat([Buffer.of(tag, inner.length), inner])
   const delay = wrap(0x0a, Buffer.of(0x08, seconds))
   const type = wrap(0x0a, Buffer.from('type.googleapis.com/google.rpc.RetryInfo'))
-  return wrap(0x1a, Buffer.concat([type, wrap(0x12, delay)]))
+  const other = wrap(0x1a, wrap(0x0a, Buffer.from('type.googleapis.com/google.rpc.DebugInfo')))
+  return Buffer.concat([other, wrap(0x1a, Buffer.concat([type, wrap(0x12, delay)])), other])
 }
 
 function failing(code: status, details?: Buffer): Answer {

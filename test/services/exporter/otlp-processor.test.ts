@@ -110,6 +110,24 @@ describe('exporter/otlp-processor', () => {
     }
   })
 
+  it('says all at once behind what it reads again, to whoever keeps it in memory', () => {
+    const log = recordsOf(minutes(3))
+    const committed = { offset: 3, metadata: '{"from":0}' }
+    const whole = pointsOf(give(processorOf(), log)).slice(-otlpPoints(aggregate()).length)
+    const next = processorOf({ saysAll: true }, committed)
+    expect(give(next, log.slice(0, 2)).effects).to.deep.equal([])
+    const last = give(next, log.slice(2))
+    expect(pointsOf(last)).to.deep.equal(whole)
+    expect(last.commit).to.equal(null)
+    // The last record may be gone: then when there is nothing more to read.
+    const other = processorOf({ saysAll: true }, { ...committed, offset: 4 })
+    give(other, log)
+    expect(other.onTick({ brokerMs: T0_MS, caughtUp: false }).effects).to.deep.equal([])
+    const tick = other.onTick({ brokerMs: T0_MS, caughtUp: true })
+    expect(pointsOf(tick)).to.deep.equal(whole)
+    expect(other.onTick({ brokerMs: T0_MS, caughtUp: true }).effects).to.deep.equal([])
+  })
+
   it('says nothing while it reads what the owner before has said', () => {
     const log = recordsOf(minutes(4))
     const next = processorOf({}, { offset: 4, metadata: '{"from":0}' })

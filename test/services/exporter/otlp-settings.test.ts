@@ -6,6 +6,8 @@ import { readOtlpSettings } from '../../../services/exporter/otlp-settings.ts'
 
 const TEMPORALITY = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE'
 const NONE = 'ENOENT: no such file or directory'
+const CERT = '-----BEGIN CERTIFICATE-----\n'
+const KEY = '-----BEGIN EC PRIVATE KEY-----\n'
 const BASE = 'http://collector:4318'
 
 describe('exporter/otlp-settings', () => {
@@ -60,16 +62,27 @@ describe('exporter/otlp-settings', () => {
       return join(folder, name)
     }
     const env = {
-      OTEL_EXPORTER_OTLP_CERTIFICATE: file('ca.pem', 'CA'),
-      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file('cert.pem', 'CERT'),
-      OTEL_EXPORTER_OTLP_CLIENT_KEY: file('key.pem', 'KEY'),
+      OTEL_EXPORTER_OTLP_CERTIFICATE: file('ca.pem', CERT),
+      OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: file('cert.pem', CERT),
+      OTEL_EXPORTER_OTLP_CLIENT_KEY: file('key.pem', KEY),
       OTEL_EXPORTER_OTLP_HEADERS: 'a=1',
       OTEL_EXPORTER_OTLP_HEADERS_FILE: file('headers', 'authorization=Bearer%20x\nb=2\n'),
     }
     expect(readOtlpSettings('metrics', BASE, env)).to.deep.include({
-      tls: { ca: 'CA', cert: 'CERT', key: 'KEY' },
+      tls: { ca: CERT, cert: CERT, key: KEY },
       headers: { a: '1', authorization: 'Bearer x', b: '2' },
     })
+    const wrong = {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_CERTIFICATE: file('no.pem', 'no certificate'),
+      OTEL_EXPORTER_OTLP_CLIENT_KEY: file('key.pem', KEY),
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20s%C3%A9cret',
+    }
+    expect(() => readOtlpSettings('metrics', BASE, wrong))
+      .to.throw(
+        /one needs the other\n.*_CERTIFICATE is no file of cert.*\n.*"authorization" is not A/,
+      )
+      .and.not.match(/cret/)
     rmSync(folder, { recursive: true })
   })
 

@@ -53,6 +53,14 @@ describe('exporter/otlp-stream', () => {
     expect(stream.add(minute(3, { requests: 8 }))).to.deep.include({ requests: 15 })
   })
 
+  it('says late data at once to whoever keeps it in memory', () => {
+    const stream = createOtlpStream('cumulative', true)
+    stream.add(minute(0, { requests: 1 }))
+    const last = stream.add(minute(2, { requests: 4 })) as Aggregate
+    const late = stream.add(minute(1, { requests: 2 })) as Aggregate
+    expect(late).to.deep.include({ requests: 7, start: last.start, end: last.end })
+  })
+
   it('begins anew every six hours, and takes nothing of what is over', () => {
     const stream = createOtlpStream('cumulative')
     stream.add(minute(0))

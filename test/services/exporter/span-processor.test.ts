@@ -1,7 +1,10 @@
 import { expect } from 'chai'
 import type { RequestEnd, TokenEvents } from '../../../schemas/records.ts'
+import { createHealth } from '../../../services/bus/health.ts'
 import type { Decoded } from '../../../services/core/processor.ts'
+import { exporterConfig } from '../../../services/exporter/config.ts'
 import { createSpanProcessor } from '../../../services/exporter/span-processor.ts'
+import { spanStage } from '../../../services/exporter/stage.ts'
 import { spanOf } from '../../../services/formats/span.ts'
 import { requestEnd, tokenEvents } from '../formats/records.ts'
 import { assignment, broken, ended, running } from './lake-log.ts'
@@ -34,12 +37,15 @@ describe('exporter/span-processor', () => {
       request(5, { elapsed_us: 1_999_999, gaps_us: [2] }),
       running(6, 0),
       broken(7, 0),
+      request(8, { started_at: -5 }, { status: 'error' }),
+      request(9, {}, { status: 'error', duration_us: -1 }),
+      request(10, { started_at: 2 ** 53 - 1 }, { status: 'error' }),
     ]
     const { ids, processor, plan } = given(records)
     expect(ids).to.deep.equal(['r-1', 'r-2', 'r-4', 'r-5'])
-    const counts = { records: 8, bad: 1, unended: 1, unsampled: 2, spans: 4 }
+    const counts = { records: 11, bad: 1, unended: 1, unsampled: 2, refused: 3, spans: 4 }
     expect(processor.stats).to.deep.equal(counts)
-    expect(plan.commit).to.deep.equal({ offset: 8, metadata: '' })
+    expect(plan.commit).to.deep.equal({ offset: 11, metadata: '' })
   })
 
   it('takes a share of the others by their ids, always the same ones', () => {
@@ -69,5 +75,14 @@ describe('exporter/span-processor', () => {
       'error.type': 'timeout',
     })
     expect(attributes).not.to.have.any.keys('latency_lens.tenant', 'latency_lens.quality')
+  })
+
+  it('is a fault of the settings when spans have nowhere to go', () => {
+    const config = exporterConfig.parse({ spanShare: '0.1' })
+    const health = createHealth('exporter')
+    expect(() => spanStage(config, health, {}, () => {})).to.throw(
+      /give OTEL_EXPORTER_OTLP_ENDPOINT/,
+    )
+    expect(spanStage(exporterConfig.parse({}), health, {}, () => {})).to.equal(null)
   })
 })

@@ -36,7 +36,8 @@ describe('formats/protobuf-spans', function () {
 
   it("is what Google's decoder reads as a span with its first chunk and its error", async () => {
     const folder = await mkdtemp(join(tmpdir(), 'lens-spans-'))
-    const failed = requestEnd({ status: 'error', error_type: 'http_500' })
+    // A whole number of seconds is a number of seconds still.
+    const failed = requestEnd({ status: 'error', error_type: 'http_500', ttft_us: 2_000_000 })
     const requests = [requestEnd(), failed].map((end, i) =>
       spanOf({ ...tokenEvents({ request_id: `größe-${i}` }), end }),
     )
@@ -59,13 +60,13 @@ describe('formats/protobuf-spans', function () {
       expect(span).to.deep.equal({
         ...{ name: `chat ${tokenEvents().model}`, kind: 'SPAN_KIND_CLIENT' },
         ...{ startTimeUnixNano: nanos(0), endTimeUnixNano: nanos(260_000) },
-        events: [{ timeUnixNano: nanos(100_000), name: 'first_chunk' }],
+        events: [{ timeUnixNano: nanos([100_000, 2_000_000][i]!), name: 'first_chunk' }],
         ...(i === 1 && { status: { message: 'http_500', code: 'STATUS_CODE_ERROR' } }),
       })
       const values = Object.fromEntries(attributes.map(({ key, value }) => [key, value]))
       expect(values).to.deep.include({
         'gen_ai.request.stream': { boolValue: true },
-        'gen_ai.response.time_to_first_chunk': { doubleValue: 0.1 },
+        'gen_ai.response.time_to_first_chunk': { doubleValue: [0.1, 2][i] },
         'gen_ai.usage.input_tokens': { intValue: '12' },
         'gen_ai.response.finish_reasons': { arrayValue: { values: [{ stringValue: 'stop' }] } },
         'latency_lens.request_id': { stringValue: `größe-${i}` },

@@ -1,10 +1,14 @@
+import { createServer } from 'node:http'
 import { expect } from 'chai'
+import { close, listen } from '../../../services/bus/listen.ts'
 import type { LensError } from '../../../services/core/errors.ts'
+import { createS3Store } from '../../../services/lake/s3-store.ts'
 import type { ObjectStore } from '../../../services/lake/store.ts'
 import { openStore } from '../../../services/lake/store.ts'
 import { type HttpDouble, type Reply, startDouble } from './http-double.ts'
 
 const PATH = 'requests/date=2025-11-24/hour=10/a-0-1.parquet'
+const KEYS = { AWS_ACCESS_KEY_ID: 'key', AWS_SECRET_ACCESS_KEY: 'secret' }
 const OK: Reply = { status: 200, headers: { etag: '"0"' } }
 
 function fault(status: number, code: string): Reply {
@@ -96,6 +100,19 @@ describe('lake/s3-store', function () {
       const wrong = await openStore('s3://lake', { ...env, [name!]: value }).catch((why) => why)
       expect(wrong).to.have.property('code', 'configuration_invalid')
     }
+  })
+
+  it('gives up an object whose end does not come', async () => {
+    const raw = createServer((_, response) => {
+      response.writeHead(200, { 'content-length': '9' }).write('half')
+    })
+    const url = await listen(raw, '127.0.0.1', 0)
+    const env = { ...KEYS, AWS_ENDPOINT_URL_S3: url }
+    const store = createS3Store({ bucket: 'lake', prefix: '', env, requestMs: 200 })
+    const error = await store.get('a.parquet').catch((fault: unknown) => fault)
+    expect(error).to.deep.include({ code: 'store_unavailable', retryable: true })
+    expect((error as LensError).message).to.contain('no end of the object in 200 ms')
+    await close(raw)
   })
 
   it('gives null for an object that is not there, and lists page by page', async () => {

@@ -74,6 +74,15 @@ describe('lens export and lens formats', function () {
     expect(said).to.match(/^cannot write .*x\.csv\/y: ENOTDIR/)
   })
 
+  it('names the file of the lake that cannot be read', async () => {
+    const path = 'requests/date=2030-01-01/hour=00/lens.token-events-0-00000000000000000099.parquet'
+    await createFileStore(folder).create(path, Buffer.from('no parquet'))
+    const { code, said } = await lens('export', '--dataset', 'requests')
+    rmSync(join(folder, path))
+    expect(code).to.equal(1)
+    expect(said).to.contain(`cannot read file://${folder}/${path}: `)
+  })
+
   it('says which dataset and times there are', async () => {
     const { said } = await lens('export', '--dataset', 'x', '--from', 'yesterday')
     expect(said).to.contain('"token_events"').and.contain('"yesterday" is no time')

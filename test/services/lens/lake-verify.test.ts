@@ -73,6 +73,19 @@ describe('lens/lake-verify', () => {
     ])
   })
 
+  it('says that there is no marker at all, whatever else there is', async () => {
+    await rm(join(folder, '_ranges'), { recursive: true })
+    expect((await faults())[0]).to.match(/has no range marker: is it the lake\?$/)
+    const nothing = await verifyLake(createFileStore(join(folder, 'nowhere')), () => {})
+    expect(nothing.faults).to.have.length(1)
+  })
+
+  it('takes one range beyond the markers for the one that is being written, no more', async () => {
+    await rm(join(folder, markerPath(ranges[1]!.range)))
+    await rm(join(folder, markerPath(ranges[2]!.range)))
+    expect(await faults()).to.deep.equal([`${pathOf(1)}: no marker names it`])
+  })
+
   it('does not look at what is being written', async () => {
     const next = pathOf(2).replace('0010.', '0011.')
     await createFileStore(folder).create(next, Buffer.from('half of a range'))
