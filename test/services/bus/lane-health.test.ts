@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Plan } from '../../../services/core/processor.ts'
+import type { Batch, Plan } from '../../../services/core/processor.ts'
 import { createFixture, echo, echoSpec, type Fixture, idle, NOTHING } from './stage-fixture.ts'
 
 const ALWAYS = Number.NEGATIVE_INFINITY
@@ -23,6 +23,34 @@ describe('bus/lane, what it measures', () => {
       await stage.tick()
     }
     expect(fixture.measured.lagMs).to.deep.equal([0, 1_000, 1_000, 2_000, 0, 0])
+  })
+
+  it('is zero when all that is read again was committed before', async () => {
+    const first = await fixture.start(
+      echoSpec([], {
+        create: echo([], {
+          onBatch: () => ({ ...NOTHING, commit: { offset: 3, metadata: '' } }),
+        }),
+      }),
+    )
+    await fixture.produce(0, 1, 2, 3)
+    await fixture.memory.settle()
+    await first.stop()
+    expect((await fixture.committed(0))!.offset).to.equal(3)
+    fixture.measured.lagMs.length = 0
+    let read = 0
+    const onBatch = ({ records }: Batch) => {
+      read += [...records].length
+      return { ...NOTHING, wakeMs: ALWAYS }
+    }
+    const again = { startOffset: 0, onBatch, onTick: () => ({ ...NOTHING, wakeMs: ALWAYS }) }
+    const stage = await fixture.start(echoSpec([], { create: echo([], again) }))
+    await idle()
+    await fixture.memory.settle()
+    fixture.clock.advance(60_000)
+    await stage.tick()
+    expect(read).to.equal(3)
+    expect(fixture.measured.lagMs).to.deep.equal([0])
   })
 
   it('grows while the partition waits for something, whatever that is', async () => {
