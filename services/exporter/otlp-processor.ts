@@ -43,6 +43,7 @@ export interface OtlpOptions {
 /** Data points in one request; at about 1 kB each, far below the 4 MiB that servers take. */
 export const POINTS_MAX = 500
 const WINDOW_S = 60
+const LOOK_MS = 200
 
 /**
  * Sends the final one-minute aggregates of one grouping. Windows of 5 and 15 minutes, and other
@@ -110,10 +111,9 @@ export function createOtlpProcessor(
     for (const point of points) held.set(pointKey(point), point)
   }
 
-  function takeHeld(): readonly OtlpPoint[] {
-    const points = [...held.values()]
+  function takeHeld(points: OtlpPoint[]): void {
+    for (const point of held.values()) points.push(point)
     held.clear()
-    return points
   }
 
   return {
@@ -125,21 +125,26 @@ export function createOtlpProcessor(
       for (const { offset, bad, value } of records) {
         if (live !== null && offset < live) {
           if (bad === null) replay(offset, value as Aggregate)
-          if (offset === live - 1) points.push(...takeHeld())
+          if (offset === live - 1) takeHeld(points)
           continue
         }
-        points.push(...takeHeld())
+        takeHeld(points)
         stats.records += 1
         if (bad !== null) stats.bad += 1
         else points.push(...pointsOf(offset, value as Aggregate))
         commit = { offset: offset + 1, metadata: JSON.stringify({ from } satisfies Snapshot) }
       }
       stats.points += points.length
-      return { ...idle, effects: exportsOf(points, instance), commit }
+      // What is held is due when there is nothing more to read.
+      const wakeMs = held.size > 0 ? Number.NEGATIVE_INFINITY : idle.wakeMs
+      return { ...idle, effects: exportsOf(points, instance), commit, wakeMs }
     },
-    onTick({ caughtUp }) {
-      if (!caughtUp || held.size === 0) return idle
-      return { ...idle, effects: exportsOf(takeHeld(), instance) }
+    onTick({ brokerMs, caughtUp }) {
+      if (held.size === 0) return idle
+      if (!caughtUp) return { ...idle, wakeMs: brokerMs + LOOK_MS }
+      const points: OtlpPoint[] = []
+      takeHeld(points)
+      return { ...idle, effects: exportsOf(points, instance) }
     },
     onDrain: () => idle,
   }

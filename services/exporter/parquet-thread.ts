@@ -1,8 +1,9 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { LensError } from '../core/errors.ts'
-import { toArrow, toArrowStream } from '../formats/arrow.ts'
+import { ARROW } from '../formats/arrow-format.ts'
+import type { Cells } from '../formats/column.ts'
 import { datasetNamed } from '../formats/datasets.ts'
-import type { FileMetadata } from '../formats/parquet.ts'
 import type { Asked, Made } from './parquet-worker.ts'
 import type { EncodeFile } from './range-writer.ts'
 
@@ -13,8 +14,8 @@ interface Waiting {
 
 /**
  * Makes Parquet in a thread of its own, which is begun when there is something to make, and anew
- * when it has ended: compressing a large file takes seconds, in which nobody would tell the group
- * that this member lives.
+ * when it has ended; what it gets is made in turns. All of a large file takes seconds, in which
+ * nobody would tell the group that this member lives.
  */
 export function createParquetThread(): EncodeFile {
   let worker: Worker | null = null
@@ -39,18 +40,42 @@ export function createParquetThread(): EncodeFile {
     return begun
   }
 
-  return ({ dataset, rows }, range) => {
-    const { columns, version } = datasetNamed(dataset)
-    const stream = toArrowStream(toArrow(columns, rows)) as Asked['stream']
-    const metadata: FileMetadata = { dataset, schemaVersion: version, ...range }
+  function made(file: Asked): Promise<Uint8Array> {
     const thread = worker ?? begin()
     worker = thread
     thread.ref()
     return new Promise((give, fail) => {
       asked.push({ give, fail })
-      thread.postMessage({ stream, metadata } satisfies Asked, [stream.buffer])
+      thread.postMessage(file, [file.stream.buffer])
     })
   }
+
+  return async ({ dataset, rows }, range) => {
+    const { version } = datasetNamed(dataset)
+    const stream = await arrowOf(dataset, rows)
+    return made({ stream, metadata: { dataset, schemaVersion: version, ...range } })
+  }
+}
+
+/** Rows that become Arrow at a time: some milliseconds, between which others have their turn. */
+const ROWS_A_TURN = 2_048
+
+async function arrowOf(dataset: string, rows: readonly Cells[]): Promise<Asked['stream']> {
+  const writer = ARROW.writer(datasetNamed(dataset))
+  const parts: Uint8Array[] = []
+  for (let at = 0; at < rows.length; at += ROWS_A_TURN) {
+    parts.push(writer.add(rows.slice(at, at + ROWS_A_TURN)))
+    await turn()
+  }
+  parts.push(writer.end())
+  // A buffer of its own, which can be given away.
+  const stream = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let end = 0
+  for (const part of parts) {
+    stream.set(part, end)
+    end += part.length
+  }
+  return stream
 }
 
 function settle({ give, fail }: Waiting, made: Made): void {

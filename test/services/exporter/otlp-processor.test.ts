@@ -121,8 +121,9 @@ describe('exporter/otlp-processor', () => {
     expect(last.commit).to.equal(null)
     // The last record may be gone: then when there is nothing more to read.
     const other = processorOf({ saysAll: true }, { ...committed, offset: 4 })
-    give(other, log)
-    expect(other.onTick({ brokerMs: T0_MS, caughtUp: false }).effects).to.deep.equal([])
+    expect(give(other, log).wakeMs).to.equal(Number.NEGATIVE_INFINITY)
+    const early = other.onTick({ brokerMs: T0_MS, caughtUp: false })
+    expect(early).to.deep.include({ effects: [], wakeMs: T0_MS + 200 })
     const tick = other.onTick({ brokerMs: T0_MS, caughtUp: true })
     expect(pointsOf(tick)).to.deep.equal(whole)
     expect(other.onTick({ brokerMs: T0_MS, caughtUp: true }).effects).to.deep.equal([])

@@ -1,6 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { expect } from 'chai'
 import type { LensError } from '../../../services/core/errors.ts'
 import type { LakeRange } from '../../../services/exporter/lake-range.ts'
@@ -10,8 +11,11 @@ import {
   type EncodeFile,
   writeRange,
 } from '../../../services/exporter/range-writer.ts'
+import { datasetNamed } from '../../../services/formats/datasets.ts'
+import { parquetRows } from '../../../services/formats/parquet-format.ts'
 import { createFileStore } from '../../../services/lake/file-store.ts'
 import { markerPath, type RangeMarker } from '../../../services/lake/range-marker.ts'
+import { sampleRows } from '../formats/sample-file.ts'
 import { bytesOf, ended, give, processorOf } from './lake-log.ts'
 
 const inThisThread: EncodeFile = async (file, range) => bytesOf(file, range)
@@ -92,6 +96,25 @@ describe('exporter/range-writer', () => {
     expect(bare).to.have.property('code', 'lake_conflict')
     expect(await filesIn()).to.have.length(3)
   })
+
+  it('makes a large file in turns: the same bytes each time, every row in it', async () => {
+    const range = { topic: 'lens.token-events', partition: 0, from: 0, to: 10_000 }
+    const requests = datasetNamed('requests')
+    const model = requests.columns.findIndex(({ name }) => name === 'model')
+    // Other labels in each turn, and more of them than in one.
+    const rows = sampleRows(10_000).map((cells, i) => cells.with(model, `m-${(i * 7_919) % 3_001}`))
+    const encode = createParquetThread()
+    let turns = 0
+    const timer = setInterval(() => turns++, 1)
+    const file = { path: '', dataset: 'requests', rows }
+    const made = [await encode(file, range), await encode(file, range)]
+    clearInterval(timer)
+    expect(Buffer.from(made[0]!).equals(made[1]!)).to.equal(true)
+    const back = parquetRows(requests, made[0]!)
+    expect(back.every((cells, i) => isDeepStrictEqual(cells, rows[i]))).to.equal(true)
+    expect(back).to.have.length(10_000)
+    expect(turns).to.be.above(4)
+  }).timeout(30_000)
 
   it('makes the same bytes in a thread of its own, several at a time', async () => {
     const encode = createParquetThread()
