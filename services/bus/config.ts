@@ -57,8 +57,11 @@ export function loadConfig<Shape extends z.ZodRawShape>(
   const parsed = schema.safeParse(raw)
   if (parsed.success) return Object.freeze(parsed.data)
   const faults = parsed.error.issues.map((issue) => {
-    const { flag, env } = names.get(String(issue.path[0])) ?? { flag: '?', env: '?' }
-    return `--${flag} (${env}): ${issue.message}`
+    const key = String(issue.path[0])
+    const { flag, env } = names.get(key) ?? { flag: '?', env: '?' }
+    const isMissing = key in schema.shape && !(key in raw)
+    const why = isMissing ? `must be given: ${typeOf(schema, key).description}` : issue.message
+    return `--${flag} (${env}): ${why}`
   })
   throw new LensError('configuration_invalid', faults.join('\n'))
 }

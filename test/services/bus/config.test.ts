@@ -98,7 +98,7 @@ describe('bus/config', () => {
   })
 
   it('says which option is needed and not there', () => {
-    expect(faultsOf([])[0]).to.match(/^--bucket \(LENS_BUCKET\): /)
+    expect(faultsOf([])[0]).to.match(/^--bucket \(LENS_BUCKET\): must be given: \w/)
   })
 
   it('refuses a number that is none', () => {
