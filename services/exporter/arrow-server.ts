@@ -47,7 +47,10 @@ export async function startArrowServer(
     }
     readers++
     // Whoever reads nothing for so long holds a place that others wait for.
-    response.setTimeout(STALLED_MS, () => response.destroy())
+    response.setTimeout(STALLED_MS, () => {
+      if (response.writableLength > 0) response.destroy()
+      else response.setTimeout(STALLED_MS)
+    })
     try {
       const parts = arrowOf(store, asked)
       const first = await parts.next()

@@ -9,8 +9,8 @@ export interface LakeBudget {
 export interface PartitionMemory {
   take(bytes: number): void
   give(bytes: number): void
-  /** Whether too much is held, and here more than a fair share: what is here is to be written. */
-  isShort(): boolean
+  /** Whether too much is held, and a range that holds so much of it has more than a fair share. */
+  isShort(rangeBytes: number): boolean
 }
 
 /** Nothing is held. */
@@ -30,7 +30,7 @@ export function createLakeBudget(bytesMax: number): LakeBudget {
       return {
         take: add,
         give: (bytes) => add(-bytes),
-        isShort: () => total > bytesMax && (held.get(name) ?? 0) * held.size >= bytesMax,
+        isShort: (rangeBytes) => total > bytesMax && rangeBytes * held.size >= bytesMax,
       }
     },
     reset() {

@@ -95,7 +95,7 @@ export function createLakeProcessor(
     memory.take(open.bytes - before)
     next = open.to
     if (planned === null) {
-      const rule = fullBy(open, options) ?? (memory.isShort() ? 'memory' : null)
+      const rule = fullBy(open, options) ?? (memory.isShort(open.bytes) ? 'memory' : null)
       if (rule !== null) cut(rule)
     } else if (open.to >= planned.end) cut(planned.cut.rule)
   }
@@ -136,7 +136,7 @@ export function createLakeProcessor(
     onTick({ brokerMs, caughtUp }) {
       const isDue = open !== null && caughtUp && brokerMs >= dueMs(open)
       if (isDue && planned === null) cut('idle')
-      else if (planned === null && memory.isShort()) cut('memory')
+      else if (open !== null && planned === null && memory.isShort(open.bytes)) cut('memory')
       return goOn(nothing, null, brokerMs + RETRY_MS)
     },
     onDrain() {

@@ -30,7 +30,7 @@ export function isExpired(path: string, beforeMs: number): boolean {
 /** What there is to remove. */
 export interface Expired {
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
-  /** Markers of ranges of which nothing is left, from the beginning of each partition on. */
+  /** Markers of ranges of which nothing is left; the last of a partition is none of them. */
   readonly markers: readonly string[]
 }
 
@@ -55,6 +55,8 @@ function overOf(own: readonly RangeMarker[], beforeMs: number): readonly RangeMa
   const isLeft = ({ files }: RangeMarker) => files.some(({ path }) => !isExpired(path, beforeMs))
   const left = ordered.findIndex(isLeft)
   const begin = left < 0 ? ordered : ordered.slice(0, left)
-  // One without files says nothing of its time: it goes with what comes behind it.
-  return begin.slice(0, begin.findLastIndex(({ files }) => files.length > 0) + 1)
+  // One without files says nothing of its time: it goes with what comes behind it. The last one
+  // stays: it says how far the log has been written.
+  const over = begin.findLastIndex(({ files }) => files.length > 0) + 1
+  return begin.slice(0, Math.min(over, ordered.length - 1))
 }

@@ -24,10 +24,13 @@ export function createFileStore(folder: string): ObjectStore {
       const target = join(root, path)
       try {
         if (await putFile(target, bytes)) return null
-        const there = await readFile(target)
+        const there = await readFile(target).catch((error) => {
+          if (codeOf(error) === 'ENOENT') throw removed(target)
+          throw error
+        })
         return there.equals(bytes) ? null : there
       } catch (error) {
-        throw storeError('write', target, error)
+        throw error instanceof LensError ? error : storeError('write', target, error)
       }
     },
     async get(path) {
@@ -162,6 +165,11 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 // A disk can be emptied or come back, and handles become free; the rest needs a person.
 const RETRYABLE = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'EBUSY', 'EAGAIN'])
+
+function removed(target: string): LensError {
+  const message = `cannot write ${target}: it was removed just now`
+  return new LensError('store_unavailable', message, { retryable: true })
+}
 
 function storeError(verb: string, target: string, error: unknown): LensError {
   const why = ADVICE[codeOf(error)] ?? (error as Error).message

@@ -1,3 +1,4 @@
+import { DATASETS } from '../formats/datasets.ts'
 import { offsetText } from './range-marker.ts'
 
 /** What a file's name says beside the hour. */
@@ -9,10 +10,13 @@ export interface LakePlace {
   readonly from: number
 }
 
-/** When the hour of a file begins, in ms since 1970; null when it is no file of rows. */
+const FORM = /^(\w+)\/date=(\d{4}-\d\d-\d\d)\/hour=(\d\d)\/([^/]+)-\d+-\d{20}\.parquet$/
+
+/** When the hour of a file begins, in ms since 1970; null when it is no file of the lake. */
 export function hourOf(path: string): number | null {
-  const [, date, hour] = /\/date=([\d-]+)\/hour=(\d\d)\/[^/]+\.parquet$/.exec(path) ?? []
-  return date === undefined ? null : Date.parse(`${date}T${hour}:00:00Z`)
+  const [, name, date, hour, topic] = FORM.exec(path) ?? []
+  const isOurs = DATASETS.some((dataset) => dataset.name === name && dataset.topic === topic)
+  return isOurs ? Date.parse(`${date}T${hour}:00:00Z`) : null
 }
 
 /**

@@ -3,6 +3,8 @@ import { readRanges, type Span } from '../bus/read-range.ts'
 import { cellsOf, type Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
+import { expiredBefore, isExpired } from '../lake/expiry.ts'
+import { lakePath } from '../lake/lake-path.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { type Findings, span } from './audit-findings.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
@@ -42,18 +44,21 @@ export async function auditLake(
   }
   // Listed last: what is committed by now is there.
   const files = await listFiles(lake)
+  const expiredMs = await expiredBefore(lake)
   const all: LakeTotals[] = []
   for (const dataset of DATASETS) {
     const spans = spansByTopic.get(dataset.topic)!
     const checks: PartitionCheck[] = []
     for (const [partition, range] of spans.entries()) {
-      const check = createCheck(dataset, partition, range, findings)
+      const check = createCheck(dataset, partition, range, expiredMs, findings)
       const prefix = `${dataset.topic}-${partition}-`
       const own = files.filter(
         ({ name, path }) => name.startsWith(prefix) && path.startsWith(`${dataset.name}/`),
       )
       parts.log(`${dataset.name}-${partition}: reading ${own.length} files`)
-      for (const { path } of own) check.file(path, await originOf(lake, path))
+      for (const { path } of own) {
+        if (!isExpired(path, expiredMs)) check.file(path, await originOf(lake, path))
+      }
       checks.push(check)
     }
     const progress = progressOf(dataset.topic, parts.log)
@@ -104,6 +109,7 @@ function createCheck(
   dataset: Dataset,
   partition: number,
   { from, end }: Span,
+  expiredMs: number,
   findings: Findings,
 ): PartitionCheck {
   const name = `${dataset.name}-${partition}`
@@ -136,7 +142,7 @@ function createCheck(
       else rows(path, origin)
     },
     record(offset, value) {
-      if (!dataset.keeps(value)) return
+      if (!dataset.keeps(value) || hasExpired(dataset, value, expiredMs)) return
       totals.expected++
       if (offsets.has(offset)) totals.found++
       else if (isRefused(dataset, partition, offset, value)) totals.refused++
@@ -162,6 +168,13 @@ function createCheck(
       return totals
     },
   }
+}
+
+/** Whether the record's row lies in an hour that may be gone. */
+function hasExpired(dataset: Dataset, record: unknown, expiredMs: number): boolean {
+  const place = { dataset: dataset.name, topic: dataset.topic, partition: 0, from: 0 }
+  const path = lakePath(place, dataset.eventUs(record))
+  return path !== null && isExpired(path, expiredMs)
 }
 
 /** Whether no file can hold the record: the exporter counts it as refused. */

@@ -1,3 +1,4 @@
+import { LensError } from '../core/errors.ts'
 import { expiredObjects, noteExpiry } from '../lake/expiry.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { readMarkers } from './lake-verify.ts'
@@ -11,14 +12,21 @@ export interface Removed {
   readonly markers: number
 }
 
-/** Removes what lies in hours that ended by then; only looks at it when `isMeant` is false. */
+/**
+ * Removes what lies in hours that ended by then; only looks at it when `isMeant` is false. Throws
+ * LensError configuration_invalid when there is no marker, or one that cannot be read.
+ */
 export async function expireLake(
   store: ObjectStore,
   beforeMs: number,
   isMeant: boolean,
   log: (line: string) => void,
 ): Promise<Removed> {
-  const { markers: all } = await readMarkers(store)
+  const { markers: all, faults } = await readMarkers(store)
+  if (all.length === 0 || faults.length > 0) {
+    const why = faults[0] ?? 'it has no range marker'
+    throw new LensError('configuration_invalid', `${store.describe}: ${why}: is it the lake?`)
+  }
   const { files, markers } = await expiredObjects(store, all, beforeMs)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   const removed = { files: files.length, bytes, markers: markers.length }

@@ -68,13 +68,21 @@ describe('exporter/lake-processor', () => {
       ['memory', 4],
     ])
     // What is written is held until the processor is asked again.
-    expect(small.isShort()).to.equal(false)
+    expect(small.isShort(2 * 2 ** 20)).to.equal(false)
     big.onTick({ brokerMs: T0_MS, caughtUp: true })
     small.take(5 * 2 ** 20)
-    expect(small.isShort()).to.equal(true)
+    expect(small.isShort(7 * 2 ** 20)).to.equal(true)
     budget.reset()
     small.take(2 ** 30)
-    expect(small.isShort()).to.equal(false)
+    expect(small.isShort(2 ** 30)).to.equal(false)
+  })
+
+  it('makes no range of one record behind one that the memory has ended', () => {
+    const log = Array.from({ length: 400 }, (_, i) => ended(i, 0))
+    const processor = ownerAfter(null, {}, createLakeBudget(20_000))
+    const sizes = give(processor, log).effects.map(({ range }) => range.to - range.from)
+    expect(sizes.length).to.be.above(3)
+    expect(Math.min(...sizes)).to.be.above(10)
   })
 
   it('gives up what it holds when others need the memory, also if nothing comes any more', () => {

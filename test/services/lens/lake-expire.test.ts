@@ -65,6 +65,59 @@ describe('lens/lake-expire', () => {
     expect(await expire(3)).to.deep.equal({ files: 0, markers: 0, bytes: 0 })
   })
 
+  it("touches nothing that is not the lake's", async () => {
+    const others = [
+      'other/sales/date=2020-01-01/hour=03/part-0.parquet',
+      'requests/date=2020-01-01/hour=03/part-0.parquet',
+      'backup/requests/date=2020-01-01/hour=03/lens.token-events-0-00000000000000000000.parquet',
+      'requests/date=2020-01-01/hour=03/lens.aggregates-0-00000000000000000000.parquet',
+    ]
+    for (const path of others) await store.create(path, Buffer.from('x'))
+    expect(await expire(3)).to.deep.include({ files: 6 })
+    for (const path of others) expect(await store.get(path), path).not.to.equal(null)
+  })
+
+  it('refuses what has no marker, or one that cannot be read, and removes nothing', async () => {
+    const before = await left()
+    const path = '_ranges/lens.token-events/0/00000000000000000001.json'
+    const failing: ObjectStore = {
+      ...store,
+      get: (name) => (name === path ? Promise.resolve(Buffer.from('{}')) : store.get(name)),
+    }
+    const empty: ObjectStore = { ...store, async *list() {} }
+    for (const one of [failing, empty]) {
+      const error = await expireLake(one, HOUR0_MS + 3 * HOUR_MS, true, () => {}).catch(
+        (why) => why,
+      )
+      expect(error).to.have.property('code', 'configuration_invalid')
+    }
+    const away: ObjectStore = { ...store, get: () => Promise.reject(new Error('busy')) }
+    const busy = await expireLake(away, HOUR0_MS + 3 * HOUR_MS, true, () => {}).catch((why) => why)
+    expect(busy.message).to.equal('busy')
+    expect(await left()).to.deep.equal(before)
+  })
+
+  it('keeps the last marker of a partition, which says how far its log was written', async () => {
+    expect(await expire(100)).to.deep.include({ markers: 4 })
+    expect(await faults()).to.deep.equal([])
+  })
+
+  it('can be looked at while it goes on', async () => {
+    let isBegun = false
+    const watched: ObjectStore = {
+      ...store,
+      async get(path) {
+        if (path.endsWith('.parquet') && !isBegun) {
+          isBegun = true
+          await expire(3)
+        }
+        return store.get(path)
+      },
+    }
+    expect((await verifyLake(watched, () => {})).faults).to.deep.equal([])
+    expect(isBegun).to.equal(true)
+  })
+
   it('keeps an hour that is not over yet', async () => {
     expect(await expire(0.99)).to.deep.include({ files: 0, markers: 0 })
     expect(await expire(1)).to.deep.include({ files: 4, markers: 1 })
