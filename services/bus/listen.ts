@@ -3,6 +3,22 @@ import type { Server as HttpServer } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
 import { LensError } from '../core/errors.ts'
 
+/** A server that listens. */
+export interface Listening {
+  readonly url: string
+  /** Ends it and whoever is connected to it. */
+  stop(): Promise<void>
+}
+
+/** Lets a server listen like listen(), until it is stopped. */
+export async function serve(
+  server: HttpServer,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<Listening> {
+  const url = await listen(server, host, port)
+  return { url, stop: () => close(server) }
+}
+
 /** Ends a server and whoever is connected to it. */
 export async function close(server: HttpServer): Promise<void> {
   server.closeAllConnections()

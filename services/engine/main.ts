@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { configHelp, loadConfig } from '../bus/config.ts'
+import { listen } from '../bus/listen.ts'
 import { LensError } from '../core/errors.ts'
 import { type EngineConfig, engineConfig, usage } from './config.ts'
 import { type EngineModel, readModels, withoutFaults } from './models.ts'
-import { createEngine, createEngineServer, listen } from './server.ts'
+import { createEngine, createEngineServer } from './server.ts'
 import { openTruthFile, type TruthRecord } from './truth.ts'
 
 /** For tests and for a process that runs the engine inside itself. */
@@ -27,7 +29,7 @@ export async function startEngine(
     hooks.onTruth?.(record)
   })
   const server = createEngineServer(engine, config.requestTimeout)
-  const port = await listen(server, config.host, config.port)
+  const url = await listen(server, config.host, config.port)
   const stop = async () => {
     const closed = once(server.close(), 'close')
     for (const exchange of engine.active) exchange.cut('engine_stopped')
@@ -35,8 +37,7 @@ export async function startEngine(
     await closed
     await truth?.close()
   }
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host
-  return { url: `http://${host}:${port}`, port, stop }
+  return { url, port: (server.address() as AddressInfo).port, stop }
 }
 
 async function run(argv: readonly string[]): Promise<void> {

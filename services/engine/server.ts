@@ -1,7 +1,4 @@
-import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { LensError } from '../core/errors.ts'
 import { faultBody, noRoute } from './api-fault.ts'
 import { complete, type Deck, type Engine } from './completion.ts'
 import { type ModelLoad, renderMetrics } from './metrics.ts'
@@ -47,15 +44,6 @@ export function createEngineServer(engine: Engine, requestTimeoutMs: number): Se
   )
   server.maxConnections = CONNECTIONS_MAX
   return server
-}
-
-/** Starts to listen; the port that it got. Throws LensError configuration_invalid. */
-export async function listen(server: Server, host: string, port: number): Promise<number> {
-  await once(server.listen(port, host), 'listening').catch((cause: Error) => {
-    const message = `cannot listen on ${host} port ${port}: ${cause.message}`
-    throw new LensError('configuration_invalid', message, { cause })
-  })
-  return (server.address() as AddressInfo).port
 }
 
 type Handler = (engine: Engine, incoming: IncomingMessage, res: ServerResponse) => void

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { close, listen } from '../bus/listen.ts'
+import { type Listening, serve } from '../bus/listen.ts'
 import { LensError } from '../core/errors.ts'
 import { instantMs } from '../core/instant.ts'
 import { ARROW } from '../formats/arrow-format.ts'
@@ -8,12 +8,6 @@ import type { Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import { scanLake, type TimeSpan } from '../lake/scan.ts'
 import type { ObjectStore } from '../lake/store.ts'
-
-/** Gives the lake to notebooks, as Arrow IPC streams. */
-export interface ArrowServer {
-  readonly url: string
-  stop(): Promise<void>
-}
 
 const PATH = '/v1/arrow/'
 
@@ -32,9 +26,9 @@ interface Asked {
  */
 export async function startArrowServer(
   store: ObjectStore,
-  { host, port }: { readonly host: string; readonly port: number },
+  at: { readonly host: string; readonly port: number },
   log: (line: string) => void,
-): Promise<ArrowServer> {
+): Promise<Listening> {
   let readers = 0
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -68,11 +62,7 @@ export async function startArrowServer(
   }
 
   const server = createServer((request, response) => void answer(request, response))
-  const url = await listen(server, host, port)
-  return {
-    url,
-    stop: () => close(server),
-  }
+  return serve(server, at)
 }
 
 async function* arrowOf(store: ObjectStore, { dataset, span }: Asked): AsyncGenerator<Uint8Array> {

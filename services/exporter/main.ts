@@ -1,9 +1,10 @@
+import type { Listening } from '../bus/listen.ts'
 import type { StageSpec } from '../bus/run.ts'
 import { runMain, serviceOptions, startStage } from '../bus/service.ts'
 import { openStore } from '../lake/store.ts'
-import { type ArrowServer, startArrowServer } from './arrow-server.ts'
+import { startArrowServer } from './arrow-server.ts'
 import { exporterConfig } from './config.ts'
-import { type MetricsServer, startMetricsServer } from './metrics-server.ts'
+import { startMetricsServer } from './metrics-server.ts'
 import { createParquetThread } from './parquet-thread.ts'
 import { createRangeSink } from './range-writer.ts'
 import { createScrapeState } from './scrape-state.ts'
@@ -26,7 +27,7 @@ usage: npm run lens -- run exporter [options]
     const otlp = otlpStage(config, health, process.env, platform.log)
     const spans = spanStage(config, health, process.env, platform.log)
     const state = metricsPort === 0 ? null : createScrapeState(config.metricsSeriesMax)
-    const servers: (ArrowServer | MetricsServer)[] = []
+    const servers: Listening[] = []
     // Before any stage takes a partition: a port that is taken ends the process.
     if (state) {
       servers.push(await startMetricsServer(state, { host: metricsHost, port: metricsPort }))

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { close, listen } from '../bus/listen.ts'
+import { type Listening, serve } from '../bus/listen.ts'
 import { prometheusFamilies } from '../formats/otlp.ts'
 import { type Family, prometheusText } from '../formats/prometheus.ts'
 import { prometheusProtobuf } from '../formats/protobuf-prometheus.ts'
@@ -47,23 +47,13 @@ export function formFor(accept: string): Form {
   return wishes.filter(({ form }) => form).sort((a, b) => b.q - a.q)[0]?.form ?? TEXT
 }
 
-/** A running server of GET /metrics. */
-export interface MetricsServer {
-  readonly url: string
-  stop(): Promise<void>
-}
-
 /** Serves the running totals to Prometheus. Throws LensError configuration_invalid. */
 export async function startMetricsServer(
   state: ScrapeState,
-  { host, port }: { readonly host: string; readonly port: number },
-): Promise<MetricsServer> {
+  at: { readonly host: string; readonly port: number },
+): Promise<Listening> {
   const server = createServer((request, response) => void answer(state, request, response))
-  const url = await listen(server, host, port)
-  return {
-    url,
-    stop: () => close(server),
-  }
+  return serve(server, at)
 }
 
 async function answer(state: ScrapeState, request: IncomingMessage, response: ServerResponse) {

@@ -1,4 +1,5 @@
 import type { Aggregate } from '../../schemas/records.ts'
+import { chunksOf } from '../core/chunks.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
 import { type OtlpPoint, otlpPoints } from '../formats/otlp.ts'
 import { createOtlpStream, type Temporality } from './otlp-stream.ts'
@@ -166,10 +167,9 @@ function createOtlpStats(): OtlpStats {
 }
 
 function exportsOf(points: readonly OtlpPoint[], instance: string): OtlpExport[] {
-  const effects: OtlpExport[] = []
-  for (let at = 0; at < points.length; at += POINTS_MAX) {
-    const some = points.slice(at, at + POINTS_MAX)
-    effects.push({ kind: 'otlp-export', points: some, instance })
-  }
-  return effects
+  return chunksOf(points, POINTS_MAX).map((some) => ({
+    kind: 'otlp-export',
+    points: some,
+    instance,
+  }))
 }

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
+import { chunksOf } from '../core/chunks.ts'
 import { LensError } from '../core/errors.ts'
 import { ARROW } from '../formats/arrow-format.ts'
 import type { Cells } from '../formats/column.ts'
@@ -63,8 +64,8 @@ const ROWS_A_TURN = 2_048
 async function arrowOf(dataset: string, rows: readonly Cells[]): Promise<Asked['stream']> {
   const writer = ARROW.writer(datasetNamed(dataset))
   const parts: Uint8Array[] = []
-  for (let at = 0; at < rows.length; at += ROWS_A_TURN) {
-    parts.push(writer.add(rows.slice(at, at + ROWS_A_TURN)))
+  for (const some of chunksOf(rows, ROWS_A_TURN)) {
+    parts.push(writer.add(some))
     await turn()
   }
   parts.push(writer.end())

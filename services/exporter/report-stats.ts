@@ -5,11 +5,10 @@ type Stats = Readonly<Record<string, number | string | null>>
 
 /** The same processor, whose counts since the last call go to the health of the stage. */
 export function reportStats<Effect>(
-  processor: Processor<Effect>,
-  stats: object,
+  processor: Processor<Effect> & { readonly stats: object },
   health: StageHealth,
 ): Processor<Effect> {
-  const current = stats as Stats
+  const current = processor.stats as Stats
   let told: Stats = { ...current }
 
   function after(plan: Plan<Effect>): Plan<Effect> {

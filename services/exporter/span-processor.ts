@@ -1,7 +1,8 @@
 import type { RequestEnd, TokenEvents } from '../../schemas/records.ts'
+import { chunksOf } from '../core/chunks.ts'
 import { hash32 } from '../core/hash.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
-import { type RequestSpan, type SpanRules, spanOf } from '../formats/span.ts'
+import { hasFailed, type RequestSpan, type SpanRules, spanOf } from '../formats/span.ts'
 
 /** Spans to send in one request, as data. */
 export interface SpanExport {
@@ -82,16 +83,12 @@ function isSampled(
   { request_id, elapsed_us, gaps_us, end }: Ended,
   { share, slowTtftUs, slowE2eUs }: SpanRules,
 ): boolean {
-  if (end.status === 'error' || end.status === 'truncated') return true
+  if (hasFailed(end)) return true
   if ((end.ttft_us ?? 0) > slowTtftUs) return true
   if (gaps_us.reduce((sum, gap) => sum + gap, elapsed_us) > slowE2eUs) return true
   return hash32(request_id) < share * 2 ** 32
 }
 
 function exportsOf(spans: readonly RequestSpan[], instance: string): SpanExport[] {
-  const effects: SpanExport[] = []
-  for (let at = 0; at < spans.length; at += SPANS_MAX) {
-    effects.push({ kind: 'span-export', spans: spans.slice(at, at + SPANS_MAX), instance })
-  }
-  return effects
+  return chunksOf(spans, SPANS_MAX).map((some) => ({ kind: 'span-export', spans: some, instance }))
 }

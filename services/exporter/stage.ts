@@ -35,10 +35,7 @@ export function lakeStage(
     topics: [TOKEN_EVENTS, RESOURCE_SAMPLES, AGGREGATES, TRIGGER_EVENTS],
     // Windowing puts the bad ones of both raw topics there, and nothing else writes to the others.
     deadLetters: false,
-    create(assignment) {
-      const processor = createLakeProcessor(assignment, options, budget)
-      return reportStats(processor, processor.stats, health)
-    },
+    create: (assignment) => reportStats(createLakeProcessor(assignment, options, budget), health),
     assigned: budget.reset,
     carryOut: (effect) => writeRange(effect, sink),
   }
@@ -56,10 +53,7 @@ export function scrapeStage(
     group: 'lens-exporter-prometheus',
     topics: [AGGREGATES],
     deadLetters: false,
-    create(assignment) {
-      const processor = createOtlpProcessor(assignment, options)
-      return reportStats(processor, processor.stats, health)
-    },
+    create: (assignment) => reportStats(createOtlpProcessor(assignment, options), health),
     assigned: state.reset,
     async carryOut(effect) {
       health.count('series_dropped', state.take(effect))
@@ -93,10 +87,7 @@ export function otlpStageOf(
     group: 'lens-exporter-otlp',
     topics: [AGGREGATES],
     deadLetters: false,
-    create(assignment) {
-      const processor = createOtlpProcessor(assignment, options)
-      return reportStats(processor, processor.stats, health)
-    },
+    create: (assignment) => reportStats(createOtlpProcessor(assignment, options), health),
     async carryOut({ points, instance }) {
       const body = otlpProtobuf(otlpMetrics(points, instance, isDelta))
       await sendCounted({ sender, health, log, what: 'points' }, body, points.length)
@@ -125,10 +116,7 @@ export function spanStage(
     group: 'lens-exporter-spans',
     topics: [TOKEN_EVENTS],
     deadLetters: false,
-    create(assignment) {
-      const processor = createSpanProcessor(assignment, rules)
-      return reportStats(processor, processor.stats, health)
-    },
+    create: (assignment) => reportStats(createSpanProcessor(assignment, rules), health),
     async carryOut({ spans, instance }) {
       const body = spansProtobuf(spans, instance, spanIdsOf)
       await sendCounted({ sender, health, log, what: 'spans' }, body, spans.length)

@@ -1,7 +1,7 @@
 import type { RequestEnd, TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Column, type Dataset, optional, required, SOURCE_COLUMNS } from './column.ts'
-import { sortedJson } from './sorted-json.ts'
+import { REQUEST_COLUMNS } from './request-columns.ts'
 
 type EndedRequest = TokenEvents & { readonly end: RequestEnd }
 
@@ -52,15 +52,7 @@ const SPECULATIVE: readonly Column<EndedRequest>[] = (
 )
 
 const COLUMNS: readonly Column<EndedRequest>[] = [
-  required('request_id', 'string', (r) => r.request_id),
-  required('source', 'label', (r) => r.source),
-  required('provider', 'label', (r) => r.provider),
-  required('model', 'label', (r) => r.model),
-  required('endpoint', 'label', (r) => r.endpoint),
-  required('region', 'label', (r) => r.region),
-  required('tenant', 'label', (r) => r.tenant),
-  required('attributes', 'label', (r) => sortedJson(r.attributes)),
-  required('started_at', 'timestamp_us', (r) => r.started_at),
+  ...REQUEST_COLUMNS,
   required('ended_at', 'timestamp_us', (r) => r.started_at + r.end.duration_us),
   required('status', 'label', (r) => r.end.status),
   optional('error_type', 'label', (r) => orNull(r.end.error_type)),

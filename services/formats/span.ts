@@ -23,11 +23,16 @@ export interface SpanRules {
   readonly slowE2eUs: number
 }
 
+/** Whether a request has failed; one that its caller has broken off has not. */
+export function hasFailed({ status }: Pick<RequestEnd, 'status'>): boolean {
+  return status === 'error' || status === 'truncated'
+}
+
 /** The span of a request that has ended. */
 export function spanOf({ end, ...request }: TokenEvents & { end: RequestEnd }): RequestSpan {
   const { request_id, started_at, model, provider, endpoint, region, tenant } = request
   const { status, error_type, ttft_us, duration_us } = end
-  const failed = status === 'error' || status === 'truncated'
+  const failed = hasFailed(end)
   const attributes = {
     'gen_ai.operation.name': 'chat',
     'gen_ai.provider.name': provider,

@@ -1,7 +1,7 @@
 import type { TokenEvents } from '../../schemas/records.ts'
 import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Column, type Dataset, required, SOURCE_COLUMNS } from './column.ts'
-import { sortedJson } from './sorted-json.ts'
+import { REQUEST_COLUMNS } from './request-columns.ts'
 
 /** Event time from which gaps_us[0] counts. */
 function beginsAt({ started_at, elapsed_us }: TokenEvents): number {
@@ -9,15 +9,7 @@ function beginsAt({ started_at, elapsed_us }: TokenEvents): number {
 }
 
 const COLUMNS: readonly Column<TokenEvents>[] = [
-  required('request_id', 'string', (r) => r.request_id),
-  required('source', 'label', (r) => r.source),
-  required('provider', 'label', (r) => r.provider),
-  required('model', 'label', (r) => r.model),
-  required('endpoint', 'label', (r) => r.endpoint),
-  required('region', 'label', (r) => r.region),
-  required('tenant', 'label', (r) => r.tenant),
-  required('attributes', 'label', (r) => sortedJson(r.attributes)),
-  required('started_at', 'timestamp_us', (r) => r.started_at),
+  ...REQUEST_COLUMNS,
   required('begins_at', 'timestamp_us', beginsAt),
   required('first_chunk', 'int32', (r) => r.first_chunk),
   required('gaps_us', 'int32_list', (r) => r.gaps_us),

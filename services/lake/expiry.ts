@@ -1,5 +1,5 @@
 import { hourOf } from './lake-path.ts'
-import { MARKERS, markerPath, type RangeMarker } from './range-marker.ts'
+import { markerPath, type RangeMarker } from './range-marker.ts'
 import type { ObjectStore } from './store.ts'
 
 const EXPIRED = '_expired/'
@@ -42,7 +42,7 @@ export async function expiredObjects(
 ): Promise<Expired> {
   const files = []
   for await (const object of store.list('')) {
-    if (!object.path.startsWith(MARKERS) && isExpired(object.path, beforeMs)) files.push(object)
+    if (isExpired(object.path, beforeMs)) files.push(object)
   }
   const byPartition = Map.groupBy(markers, ({ topic, partition }) => `${topic}-${partition}`)
   const over = [...byPartition.values()].flatMap((own) => overOf(own, beforeMs))

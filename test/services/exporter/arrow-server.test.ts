@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { tableFromIPC } from 'apache-arrow'
 import { expect } from 'chai'
-import { type ArrowServer, startArrowServer } from '../../../services/exporter/arrow-server.ts'
+import type { Listening } from '../../../services/bus/listen.ts'
+import { startArrowServer } from '../../../services/exporter/arrow-server.ts'
 import { createRangeSink, writeRange } from '../../../services/exporter/range-writer.ts'
 import { createFileStore } from '../../../services/lake/file-store.ts'
 import type { ObjectStore } from '../../../services/lake/store.ts'
@@ -18,7 +19,7 @@ describe('exporter/arrow-server', function () {
   this.timeout(120_000)
   let folder: string
   let store: ObjectStore
-  let server: ArrowServer
+  let server: Listening
   const said: string[] = []
 
   /** Ten requests, one every half an hour, in files of four. */
