@@ -15,6 +15,8 @@ import type { LakeFile, LakeRange } from './lake-range.ts'
 
 /** Where the parts of a range go. */
 export interface RangeSink {
+  /** Whether the marker is there: the files were too, but a compaction may have replaced them. */
+  isDone(range: OffsetRange): Promise<boolean>
   /** Puts a file, if it is not there, and says what is there now. */
   file(file: LakeFile, range: OffsetRange): Promise<FileEntry>
   /** Puts the marker, if it is not there. */
@@ -24,6 +26,7 @@ export interface RangeSink {
 /** Every file of a range, then its marker: behind that, the range can be committed. */
 export async function writeRange(effect: LakeRange, sink: RangeSink): Promise<void> {
   const { range, cut, counts } = effect
+  if (await sink.isDone(range)) return
   const files: FileEntry[] = []
   for (const file of effect.files) {
     files.push(await sink.file(file, range))
@@ -41,6 +44,12 @@ export type EncodeFile = (file: LakeFile, range: OffsetRange) => Promise<Uint8Ar
  */
 export function createRangeSink(store: ObjectStore, encode: EncodeFile): RangeSink {
   return {
+    async isDone(range) {
+      const path = markerPath(range)
+      const there = await store.get(path)
+      if (there !== null) expectSame(store, path, range, readMarker(there))
+      return there !== null
+    },
     async file({ path, dataset, rows }, range) {
       const bytes = await encode({ path, dataset, rows }, range)
       const there = await store.create(path, bytes)

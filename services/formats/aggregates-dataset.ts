@@ -78,4 +78,5 @@ export const AGGREGATE_ROWS: Dataset = {
   keeps: (record: Aggregate) => record.final,
   eventUs: (record: Aggregate) => record.start * 1000,
   timeColumn: 'window_start',
+  sortColumns: ['tenant', 'model'],
 }

@@ -15,7 +15,7 @@ import {
   Utf8,
 } from 'apache-arrow'
 import { utf8Column } from './arrow-text.ts'
-import { type Cell, type Cells, type Column, type ColumnType, cellFault } from './column.ts'
+import { type Cell, type Column, type ColumnType, cellFault } from './column.ts'
 
 /** Which cells are not null: one bit each, lowest first; undefined when none is null. */
 interface Validity {
@@ -24,18 +24,15 @@ interface Validity {
 }
 
 /**
- * The Arrow data of column `index` of the rows. The buffers are filled here: apache-arrow's own
+ * The Arrow data of the cells of column `index`. The buffers are filled here: apache-arrow's own
  * builders take three times as long for them (measured), and the one for timestamps wants double
  * milliseconds. A dictionary's id is its column's index, because the library's own counter would
  * give each file other bytes. Throws on a cell that does not fit: rows come through cellsOf.
  */
-export function columnData(column: Column, index: number, rows: readonly Cells[]): Data {
-  const cells: Cell[] = new Array(rows.length)
-  for (let i = 0; i < rows.length; i++) {
-    const cell = rows[i]![index]
-    const fault = cellFault(column, cell)
+export function columnData(column: Column, index: number, cells: readonly Cell[]): Data {
+  for (let i = 0; i < cells.length; i++) {
+    const fault = cellFault(column, cells[i])
     if (fault !== null) throw new Error(`bug: column ${column.name}, row ${i} ${fault}`)
-    cells[i] = cell!
   }
   return BUILDERS[column.type](cells, validityOf(cells), index)
 }

@@ -3,13 +3,14 @@ import type { Cell, Cells, Column } from './column.ts'
 
 /** The rows of a table in the order of the columns; a column that it lacks is null. */
 export function tableRows(table: Table, columns: readonly Column[]): Cells[] {
-  const vectors = columns.map(({ name }) => {
-    const vector = table.getChild(name)
-    return vector && cellsOf(vector)
-  })
-  return Array.from({ length: table.numRows }, (_, i) => {
-    return vectors.map((cells) => cells?.[i] ?? null)
-  })
+  const all = columns.map((column) => tableCells(table, column))
+  return Array.from({ length: table.numRows }, (_, i) => all.map((cells) => cells[i]!))
+}
+
+/** The cells of one column of a table; null, all of them, when it lacks the column. */
+export function tableCells(table: Table, { name }: Column): Cell[] {
+  const vector = table.getChild(name)
+  return vector ? cellsOf(vector) : new Array(table.numRows).fill(null)
 }
 
 /** The library's own values are wrong for timestamps (double milliseconds): those are read here. */

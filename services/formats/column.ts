@@ -45,6 +45,8 @@ export interface Dataset<R = unknown> {
   eventUs(record: R): number
   /** The column that has it. */
   readonly timeColumn: string
+  /** What compaction sorts by before it: columns of labels. */
+  readonly sortColumns: readonly string[]
 }
 
 /** A column whose cell is never null. */

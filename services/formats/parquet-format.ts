@@ -1,10 +1,8 @@
-import { tableFromIPC } from 'apache-arrow'
-import { readParquet } from 'parquet-wasm'
 import { toArrow, toArrowStream } from './arrow.ts'
 import { tableRows } from './arrow-rows.ts'
 import type { Cells, Dataset } from './column.ts'
 import { allAtOnce, type Format } from './format.ts'
-import { toParquet } from './parquet.ts'
+import { NO_RANGE, parquetTable, toParquet } from './parquet.ts'
 
 /** One file as the lake has them, of no range. */
 export const PARQUET: Format = {
@@ -17,7 +15,7 @@ export const PARQUET: Format = {
   isColumnar: true,
   evolution: 'by name or field id: columns keep their ids',
   writer({ name, version, topic, columns }) {
-    const metadata = { dataset: name, schemaVersion: version, topic, partition: -1, from: 0, to: 0 }
+    const metadata = { dataset: name, schemaVersion: version, topic, ...NO_RANGE }
     return allAtOnce((rows) => toParquet(toArrowStream(toArrow(columns, rows)), columns, metadata))
   },
   read: parquetRows,
@@ -25,5 +23,5 @@ export const PARQUET: Format = {
 
 /** The rows of a file of the lake, or of any other with some of the columns. */
 export function parquetRows({ columns }: Dataset, bytes: Uint8Array): Cells[] {
-  return tableRows(tableFromIPC(readParquet(bytes).intoIPCStream()), columns)
+  return tableRows(parquetTable(bytes), columns)
 }

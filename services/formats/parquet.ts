@@ -1,7 +1,9 @@
+import { type Table, tableFromIPC } from 'apache-arrow'
 import {
   Compression,
   EnabledStatistics,
   Encoding,
+  readParquet,
   Table as WasmTable,
   WriterPropertiesBuilder,
   writeParquet,
@@ -18,7 +20,20 @@ export interface FileMetadata {
   readonly from: number
   /** Offset after the last of the range. */
   readonly to: number
+  /** What a compacted file was made of: then it has no range of its own. */
+  readonly sources?: readonly RowSource[]
 }
+
+/** The rows that a file has of the records [from, to) of a partition. */
+export interface RowSource {
+  readonly partition: number
+  readonly from: number
+  readonly to: number
+  readonly rows: number
+}
+
+/** The range of a file that is of none. */
+export const NO_RANGE = { partition: -1, from: 0, to: 0 }
 
 /** The metadata's key in the file. */
 export const METADATA_KEY = 'latency_lens'
@@ -37,10 +52,10 @@ const ROW_GROUP_ROWS = 128 * 1024
 export function toParquet(
   stream: Uint8Array,
   columns: readonly Column[],
-  { dataset, schemaVersion, topic, partition, from, to }: FileMetadata,
+  { dataset, schemaVersion, topic, partition, from, to, sources }: FileMetadata,
 ): Uint8Array {
   const place = { dataset, schemaVersion, topic, partition, from, to }
-  const text = JSON.stringify({ ...place, writer: WRITER })
+  const text = JSON.stringify({ ...place, sources, writer: WRITER })
   // The Node build of parquet-wasm has loaded its module when the import returns. Each call below
   // takes its arguments over, so that nothing is left to free when writeParquet returns or throws.
   const wasmTable = WasmTable.fromIPCStream(stream)
@@ -51,6 +66,11 @@ export function toParquet(
     .setCreatedBy(WRITER)
     .setKeyValueMetadata(new Map([[METADATA_KEY, text]]))
   return writeParquet(wasmTable, withEncodings(builder, columns).build())
+}
+
+/** A Parquet file as an Arrow table; throws on anything else. */
+export function parquetTable(bytes: Uint8Array): Table {
+  return tableFromIPC(readParquet(bytes).intoIPCStream())
 }
 
 /** The builder takes itself over with each call. */

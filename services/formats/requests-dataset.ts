@@ -86,4 +86,5 @@ export const REQUESTS: Dataset = {
   keeps: (record: TokenEvents) => record.end !== null,
   eventUs: (record: EndedRequest) => record.started_at + record.end.duration_us,
   timeColumn: 'ended_at',
+  sortColumns: ['tenant', 'model'],
 }

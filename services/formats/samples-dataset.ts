@@ -23,4 +23,5 @@ export const SAMPLE_ROWS: Dataset = {
   keeps: () => true,
   eventUs: (record: ResourceSample) => record.at,
   timeColumn: 'at',
+  sortColumns: ['name', 'endpoint'],
 }

@@ -29,4 +29,5 @@ export const TOKEN_EVENT_ROWS: Dataset = {
   keeps: () => true,
   eventUs: beginsAt,
   timeColumn: 'begins_at',
+  sortColumns: ['tenant', 'model'],
 }

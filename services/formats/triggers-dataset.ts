@@ -34,4 +34,5 @@ export const TRIGGER_ROWS: Dataset = {
   keeps: () => true,
   eventUs: (record: TriggerEvent) => record.window_end * 1000,
   timeColumn: 'window_end',
+  sortColumns: ['tenant', 'model'],
 }

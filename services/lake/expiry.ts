@@ -1,9 +1,10 @@
-import { hourOf } from './lake-path.ts'
+import { compactionPath, folderOf } from './compaction.ts'
+import type { LakeLog } from './lake-log.ts'
+import { liesBefore } from './lake-path.ts'
 import { markerPath, type RangeMarker } from './range-marker.ts'
 import type { ObjectStore } from './store.ts'
 
 const EXPIRED = '_expired/'
-const HOUR_MS = 3_600_000
 
 /** Says that files of hours that ended by then may be gone: before the first of them is. */
 export async function noteExpiry(store: ObjectStore, beforeMs: number): Promise<void> {
@@ -21,15 +22,11 @@ export async function expiredBefore(store: ObjectStore): Promise<number> {
   return latest
 }
 
-/** Whether all that a file can hold lies before a time. */
-export function isExpired(path: string, beforeMs: number): boolean {
-  const hourMs = hourOf(path)
-  return hourMs !== null && hourMs + HOUR_MS <= beforeMs
-}
-
 /** What there is to remove. */
 export interface Expired {
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Records of compactions of hours that are gone: the last of an hour first. */
+  readonly compactions: readonly string[]
   /** Markers of ranges of which nothing is left; the last of a partition is none of them. */
   readonly markers: readonly string[]
 }
@@ -37,22 +34,26 @@ export interface Expired {
 /** What has expired by then. The markers that stay still tile their logs. */
 export async function expiredObjects(
   store: ObjectStore,
-  markers: readonly RangeMarker[],
+  { markers, compactions }: Omit<LakeLog, 'faults'>,
   beforeMs: number,
 ): Promise<Expired> {
   const files = []
   for await (const object of store.list('')) {
-    if (isExpired(object.path, beforeMs)) files.push(object)
+    if (liesBefore(object.path, beforeMs)) files.push(object)
   }
   const byPartition = Map.groupBy(markers, ({ topic, partition }) => `${topic}-${partition}`)
   const over = [...byPartition.values()].flatMap((own) => overOf(own, beforeMs))
-  return { files, markers: over.map(markerPath) }
+  const past = compactions.filter(({ output }) => liesBefore(output.path, beforeMs))
+  const paths = past
+    .toSorted((a, b) => b.generation - a.generation)
+    .map(({ output, generation }) => compactionPath(folderOf(output.path), generation))
+  return { files, compactions: paths, markers: over.map(markerPath) }
 }
 
 /** From the first marker to the last that had files, as long as all of them have expired. */
 function overOf(own: readonly RangeMarker[], beforeMs: number): readonly RangeMarker[] {
   const ordered = own.toSorted((a, b) => a.from - b.from)
-  const isLeft = ({ files }: RangeMarker) => files.some(({ path }) => !isExpired(path, beforeMs))
+  const isLeft = ({ files }: RangeMarker) => files.some(({ path }) => !liesBefore(path, beforeMs))
   const left = ordered.findIndex(isLeft)
   const begin = left < 0 ? ordered : ordered.slice(0, left)
   // One without files says nothing of its time: it goes with what comes behind it. The last one

@@ -10,13 +10,22 @@ export interface LakePlace {
   readonly from: number
 }
 
-const FORM = /^(\w+)\/date=(\d{4}-\d\d-\d\d)\/hour=(\d\d)\/([^/]+)-\d+-\d{20}\.parquet$/
+const HOUR_MS = 3_600_000
+const FORM =
+  /^(\w+)\/date=(\d{4}-\d\d-\d\d)\/hour=(\d\d)\/(?:([^/]+)-\d+-\d{20}|compacted-\d+-\w+)\.parquet$/
 
 /** When the hour of a file begins, in ms since 1970; null when it is no file of the lake. */
 export function hourOf(path: string): number | null {
   const [, name, date, hour, topic] = FORM.exec(path) ?? []
-  const isOurs = DATASETS.some((dataset) => dataset.name === name && dataset.topic === topic)
+  const dataset = DATASETS.find((one) => one.name === name)
+  const isOurs = dataset !== undefined && (topic ?? dataset.topic) === dataset.topic
   return isOurs ? Date.parse(`${date}T${hour}:00:00Z`) : null
+}
+
+/** Whether all that a file of the lake can hold lies before a time. */
+export function liesBefore(path: string, beforeMs: number): boolean {
+  const hourMs = hourOf(path)
+  return hourMs !== null && hourMs + HOUR_MS <= beforeMs
 }
 
 /**

@@ -1,6 +1,8 @@
 import { LensError } from '../core/errors.ts'
-import type { Cells, Dataset } from '../formats/column.ts'
+import { type Cells, type Dataset, SOURCE_COLUMNS } from '../formats/column.ts'
 import { parquetRows } from '../formats/parquet-format.ts'
+import { generationOf } from './compaction.ts'
+import { readCompactions } from './lake-log.ts'
 import { hourOf } from './lake-path.ts'
 import type { ObjectStore } from './store.ts'
 
@@ -18,17 +20,36 @@ export async function* scanLake(
   dataset: Dataset,
   { fromUs, toUs }: TimeSpan,
 ): AsyncIterable<readonly Cells[]> {
-  const time = dataset.columns.findIndex(({ name }) => name === dataset.timeColumn)
+  const time = columnOf(dataset, dataset.timeColumn)
   for (const path of await filesIn(store, dataset, { fromUs, toUs })) {
-    const bytes = await store.get(path)
-    // Removed since it was listed.
-    if (bytes === null) continue
-    const rows = rowsOf(dataset, bytes, `${store.describe}/${path}`).filter((cells) => {
+    const rows = (await rowsIn(store, dataset, path)).filter((cells) => {
       const us = cells[time] as number
       return us >= fromUs && us < toUs
     })
     if (rows.length > 0) yield rows
   }
+}
+
+/** The rows of a file, wherever they are by now; none when it has expired since it was listed. */
+async function rowsIn(store: ObjectStore, dataset: Dataset, path: string): Promise<Cells[]> {
+  const bytes = await store.get(path)
+  if (bytes !== null) return rowsOf(dataset, bytes, `${store.describe}/${path}`)
+  for (const { inputs, output } of await readCompactions(store, dataset.name)) {
+    const own = inputs.find((input) => input.path === path)
+    if (!own) continue
+    const [partition, offset] = SOURCE_COLUMNS.map(({ name }) => columnOf(dataset, name))
+    return (await rowsIn(store, dataset, output.path)).filter((cells) => {
+      return own.sources.some(({ from, to, ...source }) => {
+        const at = cells[offset!] as number
+        return cells[partition!] === source.partition && at >= from && at < to
+      })
+    })
+  }
+  return []
+}
+
+function columnOf({ columns }: Dataset, name: string): number {
+  return columns.findIndex((column) => column.name === name)
 }
 
 function rowsOf(dataset: Dataset, bytes: Uint8Array, place: string): Cells[] {
@@ -40,18 +61,25 @@ function rowsOf(dataset: Dataset, bytes: Uint8Array, place: string): Cells[] {
   }
 }
 
-/** The files whose hour reaches into the span, in its order. */
+/**
+ * The files whose hour reaches into the span, in its order. Compactions are read behind them: what
+ * one has replaced since is found through it.
+ */
 async function filesIn(
   store: ObjectStore,
   { name }: Dataset,
   { fromUs, toUs }: TimeSpan,
 ): Promise<readonly string[]> {
-  const paths: string[] = []
-  for await (const { path } of store.list(`${name}/`)) {
-    const hourMs = hourOf(path)
-    if (hourMs === null) continue
-    const startUs = hourMs * 1000
-    if (startUs < toUs && startUs + HOUR_US > fromUs) paths.push(path)
+  const isWithin = (path: string) => {
+    const hourUs = (hourOf(path) ?? Number.NaN) * 1000
+    return hourUs < toUs && hourUs + HOUR_US > fromUs
   }
-  return paths.sort()
+  const paths = new Set<string>()
+  for await (const { path } of store.list(`${name}/`)) {
+    if (generationOf(path) === null && isWithin(path)) paths.add(path)
+  }
+  const compactions = await readCompactions(store, name)
+  for (const { output } of compactions) if (isWithin(output.path)) paths.add(output.path)
+  for (const { inputs } of compactions) for (const { path } of inputs) paths.delete(path)
+  return [...paths].sort()
 }

@@ -2,9 +2,13 @@ import type { Bus } from '../bus/port.ts'
 import { readRanges, type Span } from '../bus/read-range.ts'
 import { cellsOf, type Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
+import type { RowSource } from '../formats/parquet.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
-import { expiredBefore, isExpired } from '../lake/expiry.ts'
-import { lakePath } from '../lake/lake-path.ts'
+import { generationOf } from '../lake/compaction.ts'
+import { expiredBefore } from '../lake/expiry.ts'
+import { lakeFiles } from '../lake/lake-files.ts'
+import { readLakeLog } from '../lake/lake-log.ts'
+import { lakePath, liesBefore } from '../lake/lake-path.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { type Findings, span } from './audit-findings.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
@@ -43,23 +47,22 @@ export async function auditLake(
     spansByTopic.set(topic, await spansOf(parts.bus, topic, within.get(topic)))
   }
   // Listed last: what is committed by now is there.
-  const files = await listFiles(lake)
   const expiredMs = await expiredBefore(lake)
+  const files = await listFiles(lake, expiredMs)
   const all: LakeTotals[] = []
   for (const dataset of DATASETS) {
     const spans = spansByTopic.get(dataset.topic)!
     const checks: PartitionCheck[] = []
     for (const [partition, range] of spans.entries()) {
-      const check = createCheck(dataset, partition, range, expiredMs, findings)
-      const prefix = `${dataset.topic}-${partition}-`
-      const own = files.filter(
-        ({ name, path }) => name.startsWith(prefix) && path.startsWith(`${dataset.name}/`),
-      )
-      parts.log(`${dataset.name}-${partition}: reading ${own.length} files`)
-      for (const { path } of own) {
-        if (!isExpired(path, expiredMs)) check.file(path, await originOf(lake, path))
-      }
-      checks.push(check)
+      checks.push(createCheck(dataset, partition, range, expiredMs, findings))
+    }
+    const own = files.filter((path) => path.startsWith(`${dataset.name}/`))
+    parts.log(`${dataset.name}: reading ${own.length} files`)
+    for (const path of own) {
+      const origin = await originOf(lake, path)
+      if (origin instanceof Error) {
+        findings.add('unreadable', dataset.name, `${path}: ${origin.message}`)
+      } else shareOut(path, origin, checks)
     }
     const progress = progressOf(dataset.topic, parts.log)
     await readRanges(parts.bus, dataset.topic, spans, async (partition, records) => {
@@ -73,10 +76,28 @@ export async function auditLake(
   return all
 }
 
-async function listFiles(lake: ObjectStore): Promise<{ name: string; path: string }[]> {
+/** Every file but what a compaction has replaced, or is making, and what may have expired. */
+async function listFiles(lake: ObjectStore, expiredMs: number): Promise<readonly string[]> {
   const paths: string[] = []
   for await (const { path } of lake.list('')) if (path.endsWith('.parquet')) paths.push(path)
-  return paths.sort().map((path) => ({ path, name: path.slice(path.lastIndexOf('/') + 1) }))
+  const { live, replaced } = lakeFiles(await readLakeLog(lake))
+  const isOther = (path: string) => generationOf(path) !== null && !live.has(path)
+  return paths
+    .filter((path) => !replaced.has(path) && !isOther(path) && !liesBefore(path, expiredMs))
+    .sort()
+}
+
+/** Gives each partition its rows of a file. */
+function shareOut(
+  path: string,
+  { range, partitions, offsets }: FileOrigin,
+  checks: readonly PartitionCheck[],
+): void {
+  const ranges: readonly (Range & Pick<RowSource, 'partition'>)[] = range.sources ?? [range]
+  for (const [partition, sources] of Map.groupBy(ranges, (own) => own.partition)) {
+    const own = offsets.filter((_, row) => partitions[row] === partition)
+    checks[partition]?.file(path, sources, own)
+  }
 }
 
 async function originOf(lake: ObjectStore, path: string): Promise<FileOrigin | Error> {
@@ -99,8 +120,11 @@ async function spansOf(bus: Bus, topic: string, within?: readonly Span[]): Promi
   })
 }
 
+type Range = Pick<RowSource, 'from' | 'to'>
+
 interface PartitionCheck {
-  file(path: string, origin: FileOrigin | Error): void
+  /** The ranges of the partition that a file has rows of, and their offsets. */
+  file(path: string, ranges: readonly Range[], offsets: readonly number[]): void
   record(offset: number, value: unknown): void
   end(): LakeTotals
 }
@@ -123,23 +147,20 @@ function createCheck(
   let missingCount = 0
   let within = 0
 
-  function rows(path: string, { range, offsets: list }: FileOrigin): void {
-    const to = ranges.get(range.from)
-    if (to !== undefined && to !== range.to) {
-      findings.add('lake_twice', name, `${path} ends at ${range.to}, another file at ${to}`)
-    }
-    ranges.set(range.from, range.to)
-    for (const offset of list) {
-      if (!offsets.add(offset)) findings.add('lake_twice', name, `${offset} again in ${path}`)
-      else if (offset >= from && offset < end) within++
-    }
-  }
-
   return {
-    file(path, origin) {
+    file(path, own, rows) {
       totals.files++
-      if (origin instanceof Error) findings.add('unreadable', name, `${path}: ${origin.message}`)
-      else rows(path, origin)
+      for (const range of own) {
+        const to = ranges.get(range.from)
+        if (to !== undefined && to !== range.to) {
+          findings.add('lake_twice', name, `${path} ends at ${range.to}, another file at ${to}`)
+        }
+        ranges.set(range.from, range.to)
+      }
+      for (const offset of rows) {
+        if (!offsets.add(offset)) findings.add('lake_twice', name, `${offset} again in ${path}`)
+        else if (offset >= from && offset < end) within++
+      }
     },
     record(offset, value) {
       if (!dataset.keeps(value) || hasExpired(dataset, value, expiredMs)) return
@@ -174,7 +195,7 @@ function createCheck(
 function hasExpired(dataset: Dataset, record: unknown, expiredMs: number): boolean {
   const place = { dataset: dataset.name, topic: dataset.topic, partition: 0, from: 0 }
   const path = lakePath(place, dataset.eventUs(record))
-  return path !== null && isExpired(path, expiredMs)
+  return path !== null && liesBefore(path, expiredMs)
 }
 
 /** Whether no file can hold the record: the exporter counts it as refused. */

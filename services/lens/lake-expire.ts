@@ -1,7 +1,6 @@
-import { LensError } from '../core/errors.ts'
 import { expiredObjects, noteExpiry } from '../lake/expiry.ts'
+import { readSoundLog } from '../lake/lake-log.ts'
 import type { ObjectStore } from '../lake/store.ts'
-import { readMarkers } from './lake-verify.ts'
 
 const PROGRESS_FILES = 500
 
@@ -20,23 +19,19 @@ export async function expireLake(
   store: ObjectStore,
   beforeMs: number,
   isMeant: boolean,
-  log: (line: string) => void,
+  say: (line: string) => void,
 ): Promise<Removed> {
-  const { markers: all, faults } = await readMarkers(store)
-  if (all.length === 0 || faults.length > 0) {
-    const why = faults[0] ?? 'it has no range marker'
-    throw new LensError('configuration_invalid', `${store.describe}: ${why}: is it the lake?`)
-  }
-  const { files, markers } = await expiredObjects(store, all, beforeMs)
+  const log = await readSoundLog(store)
+  const { files, compactions, markers } = await expiredObjects(store, log, beforeMs)
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0)
   const removed = { files: files.length, bytes, markers: markers.length }
-  if (!isMeant || files.length + markers.length === 0) return removed
+  if (!isMeant || files.length + compactions.length + markers.length === 0) return removed
   // In this order: whoever looks at it meanwhile must know why a file is not there.
   await noteExpiry(store, beforeMs)
   for (const [i, { path }] of files.entries()) {
     await store.remove(path)
-    if ((i + 1) % PROGRESS_FILES === 0) log(`${i + 1} of ${files.length} files`)
+    if ((i + 1) % PROGRESS_FILES === 0) say(`${i + 1} of ${files.length} files`)
   }
-  for (const path of markers) await store.remove(path)
+  for (const path of [...compactions, ...markers]) await store.remove(path)
   return removed
 }

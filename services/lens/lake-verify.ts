@@ -1,20 +1,25 @@
 import { createHash } from 'node:crypto'
-import { datasetsOf } from '../formats/datasets.ts'
-import { readOrigin } from '../formats/parquet-origin.ts'
-import { expiredBefore, isExpired } from '../lake/expiry.ts'
-import {
-  type FileEntry,
-  MARKERS,
-  type OffsetRange,
-  type RangeMarker,
-  readMarker,
-} from '../lake/range-marker.ts'
+import { datasetNamed, datasetsOf } from '../formats/datasets.ts'
+import type { RowSource } from '../formats/parquet.ts'
+import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
+import { generationOf } from '../lake/compaction.ts'
+import { expiredBefore } from '../lake/expiry.ts'
+import { type LakeFiles, type LiveFile, lakeFiles } from '../lake/lake-files.ts'
+import { readCompactions, readLakeLog } from '../lake/lake-log.ts'
+import { liesBefore } from '../lake/lake-path.ts'
+import type { RangeMarker } from '../lake/range-marker.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { tileFaults } from '../lake/tiles.ts'
 
-/** What the lake holds of one dataset and partition. */
-interface DatasetTotals extends OffsetRange {
+/** What the lake holds of one dataset and partition, or in files that are compacted. */
+interface DatasetTotals {
   readonly dataset: string
+  readonly topic: string
+  /** Null for what is compacted: that is of all partitions. */
+  readonly partition: number | null
+  /** What its ranges cover; null for what is compacted. */
+  from: number | null
+  to: number | null
   ranges: number
   files: number
   rows: number
@@ -23,6 +28,8 @@ interface DatasetTotals extends OffsetRange {
 
 export interface LakeState {
   readonly totals: readonly DatasetTotals[]
+  /** Files whose rows are in others too, as during a compaction: the next one removes them. */
+  readonly leftOver: number
   /** For a person; empty when nothing is wrong. */
   readonly faults: readonly string[]
 }
@@ -35,114 +42,135 @@ const PROGRESS_FILES = 500
  */
 export async function verifyLake(
   store: ObjectStore,
-  log: (line: string) => void,
+  say: (line: string) => void,
 ): Promise<LakeState> {
-  const { markers, faults } = await readMarkers(store)
-  faults.push(...tileFaults(markers))
-  let beforeMs = await expiredBefore(store)
-  const totals = new Map<string, DatasetTotals>()
-  const named = new Set<string>()
-  for (const marker of markers.toSorted((a, b) => a.from - b.from)) {
-    for (const { name } of datasetsOf(marker.topic)) totalsOf(totals, marker, name).ranges++
-    for (const file of marker.files) {
-      named.add(file.path)
-      const bytes = await store.get(file.path)
-      // It may have expired since we began: that is said before a file is removed.
-      if (bytes === null && !isExpired(file.path, beforeMs)) beforeMs = await expiredBefore(store)
-      if (bytes === null && isExpired(file.path, beforeMs)) continue
-      const fault = bytes === null ? 'it is not there' : fileFault(bytes, marker, file)
-      if (fault !== null) faults.push(`${file.path}: ${fault}`)
-      const own = totalsOf(totals, marker, file.dataset)
-      own.files++
-      own.rows += file.rows
-      own.bytes += file.bytes
-      if (named.size % PROGRESS_FILES === 0) log(`${named.size} files`)
-    }
-  }
-  const all = [...totals.values()]
+  const { markers, compactions, faults: unread } = await readLakeLog(store)
+  const files = lakeFiles({ markers, compactions })
+  const faults = [...unread, ...tileFaults(markers), ...files.faults]
   if (markers.length === 0) faults.push(`${store.describe} has no range marker: is it the lake?`)
-  const unnamed: string[] = []
-  for await (const { path } of store.list('')) {
-    const isRow = path.endsWith('.parquet') && !isExpired(path, beforeMs)
-    if (isRow && !named.has(path)) unnamed.push(path)
+  const totals = totalsOf(markers)
+  const isGone = goneSince(store, await expiredBefore(store))
+  let seen = 0
+  for (const file of files.live.values()) {
+    const bytes = await store.get(file.path)
+    if (bytes === null && (await isGone(file))) continue
+    const fault = bytes === null ? 'it is not there' : fileFault(bytes, file)
+    if (fault !== null) faults.push(`${file.path}: ${fault}`)
+    totals.add(file)
+    if (++seen % PROGRESS_FILES === 0) say(`${seen} of ${files.live.size} files`)
   }
-  const stray = unnamed.length === 0 ? [] : strayOf(unnamed, (await readMarkers(store)).markers)
+  const { leftOver, stray } = await othersIn(store, files, await expiredBefore(store))
   faults.push(...stray.map((path) => `${path}: no marker names it`))
-  const ordered = all.toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1))
-  return { totals: ordered, faults }
+  return { totals: totals.all(), leftOver, faults }
 }
 
-/** Every marker that can be read, and what is wrong with the others. */
-export async function readMarkers(
-  store: ObjectStore,
-): Promise<{ markers: RangeMarker[]; faults: string[] }> {
-  const markers: RangeMarker[] = []
-  const faults: string[] = []
-  for await (const { path } of store.list(MARKERS)) {
-    const bytes = await store.get(path)
-    // Expired since it was listed.
-    if (bytes === null) continue
-    try {
-      markers.push(readMarker(bytes))
-    } catch (error) {
-      faults.push(`${path}: ${(error as Error).message}`)
+/** Asks whether a file that is not there has expired or been replaced since the lake was listed. */
+function goneSince(store: ObjectStore, expiredMs: number): (file: LiveFile) => Promise<boolean> {
+  let beforeMs = expiredMs
+  return async ({ path, dataset }) => {
+    if (liesBefore(path, beforeMs)) return true
+    beforeMs = await expiredBefore(store)
+    if (liesBefore(path, beforeMs)) return true
+    return (await readCompactions(store, dataset)).some(({ inputs }) => {
+      return inputs.some((input) => input.path === path)
+    })
+  }
+}
+
+/** What is wrong with a file of the lake; null when nothing is. */
+function fileFault(bytes: Uint8Array, { dataset, sha256, sources }: LiveFile): string | null {
+  if (createHash('sha256').update(bytes).digest('hex') !== sha256) return 'other bytes were put'
+  const origin = readOrigin(bytes)
+  const { range } = origin
+  const isOwn = range.dataset === dataset && range.topic === datasetNamed(dataset).topic
+  return isOwn ? rowsFault(origin, sources) : `it is of ${range.dataset} of ${range.topic}`
+}
+
+/** Whether the rows are those of the sources: as many of each, of its own offsets, each once. */
+function rowsFault(
+  { partitions, offsets }: FileOrigin,
+  sources: readonly RowSource[],
+): string | null {
+  const rows = offsets.map((offset, i) => ({ partition: partitions[i]!, offset }))
+  rows.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  let next = 0
+  for (const { partition, from, to, rows: count } of sources.toSorted(byPlace)) {
+    const begin = next
+    let last = from - 1
+    for (let row = rows[next]; row?.partition === partition && row.offset < to; row = rows[next]) {
+      if (row.offset <= last) return `the row of offset ${row.offset} does not belong there`
+      last = row.offset
+      next++
+    }
+    if (next - begin !== count) {
+      return `it has ${next - begin} rows of [${from}, ${to}) of partition ${partition} and not ${count}`
     }
   }
-  return { markers, faults }
+  const more = rows[next]
+  return more === undefined ? null : `the row of offset ${more.offset} does not belong there`
 }
 
-/** What is wrong with a file that a marker names; null when nothing is. */
-function fileFault(
-  bytes: Uint8Array,
-  marker: RangeMarker,
-  { dataset, rows, sha256 }: FileEntry,
-): string | null {
-  if (createHash('sha256').update(bytes).digest('hex') !== sha256) return 'other bytes were put'
-  const { range, offsets } = readOrigin(bytes)
-  const isOwn = range.topic === marker.topic && range.partition === marker.partition
-  if (!isOwn || range.dataset !== dataset) return `it is of ${range.dataset} of ${range.topic}`
-  if (offsets.length !== rows) return `it has ${offsets.length} rows and not ${rows}`
-  const bad = offsets.find((offset, i) => {
-    return offset < marker.from || offset >= marker.to || offset <= (offsets[i - 1] ?? -1)
-  })
-  return bad === undefined ? null : `the row of offset ${bad} does not belong there`
+function byPlace(a: RowSource, b: RowSource): number {
+  return a.partition - b.partition || a.from - b.from
 }
 
-function totalsOf(
-  totals: Map<string, DatasetTotals>,
-  { topic, partition, from, to }: OffsetRange,
-  dataset: string,
-): DatasetTotals {
-  const key = `${dataset} ${topic} ${partition}`
-  const known = totals.get(key)
-  const own = { ranges: 0, files: 0, rows: 0, bytes: 0, ...known }
-  const first = Math.min(from, known?.from ?? from)
-  const grown = {
-    ...own,
-    dataset,
-    topic,
-    partition,
-    from: first,
-    to: Math.max(to, known?.to ?? to),
+function totalsOf(markers: readonly RangeMarker[]) {
+  const totals = new Map<string, DatasetTotals>()
+
+  function of(dataset: string, topic: string, partition: number | null): DatasetTotals {
+    const key = `${dataset} ${partition}`
+    const counts = { from: null, to: null, ranges: 0, files: 0, rows: 0, bytes: 0 }
+    const own = totals.get(key) ?? { dataset, topic, partition, ...counts }
+    totals.set(key, own)
+    return own
   }
-  totals.set(key, grown)
-  return grown
+
+  for (const { topic, partition, from, to } of markers.toSorted((a, b) => a.from - b.from)) {
+    for (const { name } of datasetsOf(topic)) {
+      const own = of(name, topic, partition)
+      own.ranges++
+      own.from ??= from
+      own.to = Math.max(own.to ?? to, to)
+    }
+  }
+  return {
+    add({ dataset, path, sources, rows, bytes }: LiveFile): void {
+      const isCompacted = generationOf(path) !== null
+      const { topic } = datasetNamed(dataset)
+      const own = of(dataset, topic, isCompacted ? null : sources[0]!.partition)
+      own.files++
+      own.rows += rows
+      own.bytes += bytes
+    },
+    all: () => [...totals.values()].sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1)),
+  }
 }
 
 /**
- * Of files that had no marker, those that have none now, but for one range of each partition that
- * is being written: that lies behind all others.
+ * The Parquet files that are no live ones: those whose rows are elsewhere, and of those that had no
+ * marker the ones that have none now, but for one range of each partition that is being written:
+ * that lies behind all others.
  */
-function strayOf(unnamed: readonly string[], markers: readonly RangeMarker[]): readonly string[] {
-  const named = new Set(markers.flatMap(({ files }) => files.map(({ path }) => path)))
+async function othersIn(store: ObjectStore, files: LakeFiles, beforeMs: number) {
+  let leftOver = 0
+  const unnamed: string[] = []
+  for await (const { path } of store.list('')) {
+    if (!path.endsWith('.parquet') || files.live.has(path) || liesBefore(path, beforeMs)) continue
+    if (files.replaced.has(path) || generationOf(path) !== null) leftOver++
+    else unnamed.push(path)
+  }
+  if (unnamed.length === 0) return { leftOver, stray: [] }
+  const { markers } = await readLakeLog(store)
+  const named = new Set(markers.flatMap((marker) => marker.files.map(({ path }) => path)))
   const without = unnamed.filter((path) => !named.has(path))
   const newest = new Map<string, number>()
   for (const { topic, partition, to } of markers) grow(newest, `${topic}-${partition}`, to)
   for (const path of without) grow(newest, ...beginOf(path))
-  return without.filter((path) => {
+  const stray = without.filter((path) => {
     const [place, from] = beginOf(path)
     return newest.get(place) !== from
   })
+  return { leftOver, stray }
 }
 
 /** Which partition a file is of, and the offset at which its range begins. */
@@ -155,6 +183,7 @@ function grow(largest: Map<string, number>, key: string, value: number): void {
   largest.set(key, Math.max(largest.get(key) ?? value, value))
 }
 
-function placeOf({ dataset, partition }: DatasetTotals): string {
-  return `${dataset} ${String(partition).padStart(6, '0')}`
+/** Partitions in the order of their numbers, what is compacted behind them. */
+function orderOf({ dataset, partition }: DatasetTotals): string {
+  return `${dataset} ${partition === null ? '~' : String(partition).padStart(6, '0')}`
 }

@@ -3,6 +3,7 @@ import { configHelp, duration, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
 import { openStore } from '../lake/store.ts'
 import { table } from './audit-report.ts'
+import { compactLake } from './lake-compact.ts'
 import { expireLake } from './lake-expire.ts'
 import { lakeOption } from './lake-options.ts'
 import { verifyLake } from './lake-verify.ts'
@@ -18,9 +19,20 @@ const EXPIRE = z.object({
   yes: toggle.describe('remove; without it the command only says what it would remove'),
 })
 
+const COMPACT = z.object({
+  ...lakeOption,
+  closedFor: duration
+    .prefault('2h')
+    .describe('leaves hours alone that ended later than so long ago: they still get rows'),
+  keep: duration
+    .prefault('0s')
+    .describe('how long what is replaced stays, for readers that go by a list of files'),
+})
+
 const USAGE = `Looks after the lake itself: no Kafka is needed.
 
 usage: npm run lens -- lake verify [options]
+       npm run lens -- lake compact [options]
        npm run lens -- lake expire --older-than TIME [options]
 
 Each takes --help.
@@ -35,6 +47,15 @@ usage: npm run lens -- lake verify [options]
   npm run lens -- lake verify --lake s3://lake/lens
   npm run -s lens -- lake verify --json | jq .faults`
 
+const COMPACT_USAGE = `Writes the small files of hours that are over as few large ones, whose rows are sorted by tenant,
+model and time (resource_samples: by name, endpoint and time), and removes the small ones. Run it
+every hour or so; the exporter may run meanwhile, and so may another one of these. What is broken
+off is done by the next. Until the small files are gone, a reader by pattern sees rows twice.
+
+usage: npm run lens -- lake compact [options]
+  npm run lens -- lake compact --lake s3://lake/lens
+  npm run lens -- lake compact --closed-for 30m`
+
 const EXPIRE_USAGE = `Removes the files of hours that ended long ago, by event time, and the markers of ranges of which
 nothing is left. Without --yes it only says what it would remove. It can be broken off and begun
 again; the exporter may run meanwhile. lake verify knows what has expired.
@@ -45,7 +66,7 @@ usage: npm run lens -- lake expire --older-than TIME [options]
 
 type Verb = (argv: readonly string[]) => Promise<void>
 
-const VERBS: Readonly<Record<string, Verb>> = { verify, expire }
+const VERBS: Readonly<Record<string, Verb>> = { verify, compact, expire }
 
 /** `lens lake VERB`. */
 export async function lake([name = '--help', ...argv]: readonly string[]): Promise<void> {
@@ -60,13 +81,33 @@ async function verify(argv: readonly string[]): Promise<void> {
   if (argv.includes('--help')) return say([configHelp(VERIFY_USAGE, VERIFY)])
   const config = loadConfig(VERIFY, { env: process.env, argv })
   const store = await openStore(config.lake, process.env)
-  const { totals, faults } = await verifyLake(store, log)
+  const { totals, leftOver, faults } = await verifyLake(store, log)
   say(
     config.json
-      ? [JSON.stringify({ lake: store.describe, totals, faults })]
-      : [...tableOf(totals), ...faults, `lake verify: ${faults.length || 'nothing'} wrong`],
+      ? [JSON.stringify({ lake: store.describe, totals, leftOver, faults })]
+      : [
+          ...tableOf(totals),
+          ...(leftOver === 0
+            ? []
+            : [`${leftOver} files of rows that are in others: lens lake compact`]),
+          ...faults,
+          `lake verify: ${faults.length || 'nothing'} wrong`,
+        ],
   )
   if (faults.length > 0) process.exitCode = 1
+}
+
+async function compact(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return say([configHelp(COMPACT_USAGE, COMPACT)])
+  const config = loadConfig(COMPACT, { env: process.env, argv })
+  const store = await openStore(config.lake, process.env)
+  const nowMs = Date.now()
+  const times = { nowMs, closedMs: nowMs - config.closedFor, removeMs: nowMs - config.keep }
+  const done = await compactLake(store, times, log)
+  const { inputs, outputs, rows, bytesBefore, bytesAfter, removed } = done
+  say([
+    `${inputs} files of ${bytesBefore} bytes are ${outputs} of ${bytesAfter} bytes, ${rows} rows; removed ${removed} files`,
+  ])
 }
 
 async function expire(argv: readonly string[]): Promise<void> {
@@ -91,6 +132,7 @@ function tableOf(totals: Awaited<ReturnType<typeof verifyLake>>['totals']): read
   const header = ['dataset', 'partition', 'offsets', 'ranges', 'files', 'rows', 'bytes']
   const rows = totals.map(({ dataset, topic, partition, from, to, ...counts }) => {
     const { ranges, files, rows, bytes } = counts
+    if (partition === null) return [dataset, 'compacted', '', '', files, rows, bytes]
     return [dataset, `${topic}-${partition}`, `[${from}, ${to})`, ranges, files, rows, bytes]
   })
   return table(header, rows)

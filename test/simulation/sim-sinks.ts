@@ -79,6 +79,16 @@ export function createSimSinks({ world, faults, seen }: SinksParts): SimSinks {
     others,
     received,
     lake: (actor) => ({
+      async isDone(range) {
+        const path = markerPath(range)
+        let there: RangeMarker | undefined
+        const look = () => {
+          there = markers.get(path)
+        }
+        await request(actor, `get ${path}`, look, away)
+        if (there && there.to !== range.to) others.push(`lake: ${path} is of another range`)
+        return there !== undefined
+      },
       async file(file) {
         const { path, dataset, rows } = file
         const sha256 = digest(file)

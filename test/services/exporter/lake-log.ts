@@ -61,6 +61,15 @@ export function give(processor: LakeProcessor, records: readonly Decoded[]): Pla
   return whole(processor.onBatch({ topic: TOKEN_EVENTS, partition: 0, records }))
 }
 
+/** The ranges of a partition's log, which may begin anywhere; each minute of append time is one. */
+export function rangesOf(partition: number, log: readonly Decoded[]): readonly LakeRange[] {
+  const options = { rollMs: 60_000, rowsMax: 1000, bytesMax: 64 * 1024 * 1024 }
+  const place = { ...assignment(), partition }
+  const processor = createLakeProcessor(place, options, createLakeBudget(2 ** 30))
+  const { effects } = whole(processor.onBatch({ topic: TOKEN_EVENTS, partition, records: log }))
+  return [...effects, ...whole(processor.onDrain()).effects]
+}
+
 /** The parts of a plan, each asked for when the one before has been carried out. */
 export function* partsOf(first: Plan<LakeRange>): Iterable<Plan<LakeRange>> {
   for (let plan: Plan<LakeRange> | undefined = first; plan; plan = plan.rest?.()) yield plan

@@ -19,6 +19,7 @@ import { REQUESTS } from '../../../services/formats/requests-dataset.ts'
 import { createFileStore } from '../../../services/lake/file-store.ts'
 import { createFindings } from '../../../services/lens/audit-findings.ts'
 import { auditLake } from '../../../services/lens/audit-lake.ts'
+import { compactLake } from '../../../services/lens/lake-compact.ts'
 import { NOON_US, tokenEvents, wholeRequest } from '../../records.ts'
 import { bytesOf } from '../exporter/lake-log.ts'
 
@@ -38,7 +39,7 @@ describe('lens/audit-lake', () => {
     await createTopics(bus, { partitions: PARTITIONS, replication: 1 })
     const sink = await bus.sink()
     for (let i = 0; i < 40; i++) {
-      const started_at = NOON_US + (i % 2) * 3_600e6
+      const started_at = NOON_US + Math.floor(i / 20) * 3_600e6
       const make = i % 4 === 3 ? tokenEvents : wholeRequest
       const value = codec.encode(TOKEN_EVENTS, make({ request_id: `r-${i}`, started_at }))
       await sink.append(TOKEN_EVENTS, i % PARTITIONS, [{ key: null, value }])
@@ -79,6 +80,28 @@ describe('lens/audit-lake', () => {
     expect(rows[0]).include({ from: 0, end: 21, files: 2 })
   })
 
+  it('finds them in what is compacted, and misses those that are not in it', async () => {
+    const store = createFileStore(folder)
+    const nowMs = NOON_US / 1000 + 3_600_000
+    await compactLake(store, { nowMs, closedMs: nowMs, removeMs: 0 }, () => {})
+    expect((await audited()).said).deep.equal([])
+    const before = files().length
+    await compactLake(store, { nowMs, closedMs: 0, removeMs: nowMs }, () => {})
+    expect(files().length).below(before)
+    const { rows, said } = await audited()
+    expect(said).deep.equal([])
+    expect(rows.map(({ expected, found }) => [expected, found])).deep.equal([
+      [20, 20],
+      [10, 10],
+    ])
+    const [path] = files().filter((name) => /requests.*compacted/.test(name))
+    rmSync(join(folder, path!))
+    expect((await audited()).said).deep.equal([
+      'lake_missing: requests-0: 10 records have no row, first at 0, 1, 2, 3, 4',
+      'lake_missing: requests-1: 5 records have no row, first at 0, 2, 4, 6, 8',
+    ])
+  })
+
   it('names records that lost their file', async () => {
     const [path] = files().filter((name) => name.includes('token-events-1'))
     rmSync(join(folder, path!))
@@ -113,6 +136,6 @@ describe('lens/audit-lake', () => {
   it('names a file that cannot be read', async () => {
     const [path] = files()
     writeFileSync(join(folder, path!), 'no parquet')
-    expect((await audited()).said[0]).match(/^unreadable: requests-0: requests\/date=.*parquet: /)
+    expect((await audited()).said[0]).match(/^unreadable: requests: requests\/date=.*parquet: /)
   })
 })
