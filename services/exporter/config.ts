@@ -7,6 +7,15 @@ const MIB = 1024 * 1024
 
 const port = z.coerce.number().int().min(0).max(65_535).default(0)
 
+function dimensionsOf(text: string): readonly string[] {
+  const names = text.split(',').map((name) => name.trim())
+  return names.filter((name) => name !== '')
+}
+
+function isEachOnce(names: readonly string[]): boolean {
+  return new Set(names).size === names.length
+}
+
 /** The exporter's options. */
 export const exporterConfig = z.object({
   ...commonOptions,
@@ -68,15 +77,16 @@ export const exporterConfig = z.object({
   spanSlowE2e: duration.prefault('60s').describe('A request whose last chunk came later is slow'),
   otlpGrouping: z
     .string()
-    .transform((text) =>
-      text
-        .split(',')
-        .map((name) => name.trim())
-        .filter((name) => name !== ''),
-    )
-    .refine((names) => new Set(names).size === names.length, 'names a dimension twice')
+    .transform(dimensionsOf)
+    .refine(isEachOnce, 'names a dimension twice')
     .prefault('model,endpoint,region,tenant')
-    .describe('Dimensions of the one grouping that goes to OTLP, as windowing has it'),
+    .describe('Dimensions of the one grouping whose minutes are totals in OTLP and a scrape'),
+  otlpViews: z
+    .string()
+    .transform((text) => (text === 'none' ? [] : text.split(';').map(dimensionsOf)))
+    .refine((all) => all.every(isEachOnce), 'names a dimension twice')
+    .prefault('model;endpoint')
+    .describe('Groupings whose 5 and 15 minutes are gauges there, as windowing has them; or none'),
 })
 
 export type ExporterConfig = Readonly<z.infer<typeof exporterConfig>>

@@ -63,7 +63,7 @@ async function answer(state: ScrapeState, request: IncomingMessage, response: Se
     return
   }
   const { contentType, write } = formFor(headers.accept ?? '')
-  const body = write(prometheusFamilies(state.points()))
+  const body = write(prometheusFamilies(state.points(Date.now())))
   const isGzip = /\bgzip\b/.test(headers['accept-encoding'] ?? '')
   response.setHeader('content-type', contentType)
   if (isGzip) response.setHeader('content-encoding', 'gzip')

@@ -1,7 +1,9 @@
 import type { Aggregate } from '../../schemas/records.ts'
 import { chunksOf } from '../core/chunks.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
-import { type OtlpPoint, otlpPoints } from '../formats/otlp.ts'
+import { otlpPoints } from '../formats/otlp.ts'
+import type { OtlpPoint } from '../formats/otlp-metric.ts'
+import { viewPoints } from '../formats/otlp-views.ts'
 import { createOtlpStream, type Temporality } from './otlp-stream.ts'
 
 /** What to send to the OTLP endpoint in one request, as data. */
@@ -12,7 +14,7 @@ export interface OtlpExport {
   readonly instance: string
 }
 
-/** What became of the records: exported + otherSeries + revisions + notSaid + bad = records. */
+/** What became of the records: all but `points` add up to them. */
 export interface OtlpStats {
   records: number
   bad: number
@@ -21,6 +23,8 @@ export interface OtlpStats {
   /** Corrections by late data: a window that has been said is not said again. */
   revisions: number
   exported: number
+  /** Windows of 5 and 15 minutes, as gauges. */
+  views: number
   /** Windows that came again: statistics repeats what it may not have published. */
   repeats: number
   /** Windows that came behind a later one of their series, and are in the next that is said. */
@@ -36,6 +40,8 @@ export type OtlpProcessor = Processor<OtlpExport> & { readonly stats: Readonly<O
 export interface OtlpOptions {
   /** The dimensions of the one grouping. */
   readonly grouping: readonly string[]
+  /** The groupings whose windows of 5 and 15 minutes go out, as gauges. */
+  readonly views: readonly (readonly string[])[]
   readonly temporality: Temporality
   /** To whoever keeps it in memory: also what the owner before has said, and late data. */
   readonly saysAll?: boolean
@@ -44,11 +50,13 @@ export interface OtlpOptions {
 /** Data points in one request; at about 1 kB each, far below the 4 MiB that servers take. */
 export const POINTS_MAX = 500
 const WINDOW_S = 60
+const VIEWS_S = new Set([300, 900])
 const LOOK_MS = 200
 
 /**
  * Sends the final one-minute aggregates of one grouping. Windows of 5 and 15 minutes, and other
  * groupings, count the same requests again: a backend that adds series up would count them twice.
+ * They go out as gauges, which nobody adds up.
  *
  * What has been counted is in the topic: an owner reads, silently, from where its stream began to
  * what was committed, and goes on with the same sums from the same beginning. A crash between the
@@ -57,10 +65,11 @@ const LOOK_MS = 200
  */
 export function createOtlpProcessor(
   { topic, partition, committed, firstOffset }: Assignment,
-  { grouping, temporality, saysAll = false }: OtlpOptions,
+  { grouping, views, temporality, saysAll = false }: OtlpOptions,
 ): OtlpProcessor {
   const instance = `${topic}-${partition}`
-  const wanted = [...grouping].sort().join('\n')
+  const wanted = keyOf(grouping)
+  const viewed = new Set(views.map(keyOf))
   const stats = createOtlpStats()
   const stream = createOtlpStream(temporality, saysAll)
   const live = committed?.offset ?? null
@@ -76,8 +85,13 @@ export function createOtlpProcessor(
     wakeMs: Number.POSITIVE_INFINITY,
   }
 
+  function isView({ series, final, size_s, revision }: Aggregate): boolean {
+    if (!final || revision > 0 || !VIEWS_S.has(size_s)) return false
+    return viewed.has(keyOf(Object.keys(series)))
+  }
+
   function isExported({ series, final, size_s, start, revision }: Aggregate): boolean {
-    const isOurs = Object.keys(series).sort().join('\n') === wanted
+    const isOurs = keyOf(Object.keys(series)) === wanted
     // Windows that overlap count a request twice.
     const isApart = start % (size_s * 1000) === 0
     if (!final || size_s !== WINDOW_S || !isApart || !isOurs) {
@@ -89,6 +103,10 @@ export function createOtlpProcessor(
   }
 
   function pointsOf(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
+    if (isView(aggregate)) {
+      stats.views += 1
+      return viewPoints(aggregate)
+    }
     if (!isExported(aggregate)) return []
     const before = stream.number()
     const said = stream.add(aggregate)
@@ -156,13 +174,25 @@ export function pointKey({ metric, point }: OtlpPoint): string {
   return `${metric} ${JSON.stringify(point.attributes)}`
 }
 
+function keyOf(dimensions: readonly string[]): string {
+  return [...dimensions].sort().join('\n')
+}
+
 /** For the next owner. */
 interface Snapshot {
   readonly from: number
 }
 
 function createOtlpStats(): OtlpStats {
-  const counts = { records: 0, bad: 0, otherSeries: 0, revisions: 0, exported: 0, points: 0 }
+  const counts = {
+    records: 0,
+    bad: 0,
+    otherSeries: 0,
+    revisions: 0,
+    exported: 0,
+    views: 0,
+    points: 0,
+  }
   return { ...counts, repeats: 0, folded: 0, late: 0 }
 }
 

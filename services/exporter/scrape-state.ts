@@ -1,4 +1,5 @@
-import type { OtlpPoint } from '../formats/otlp.ts'
+import type { OtlpPoint } from '../formats/otlp-metric.ts'
+import { isViewPoint } from '../formats/otlp-views.ts'
 import { type OtlpExport, pointKey } from './otlp-processor.ts'
 import { streamAt } from './otlp-stream.ts'
 
@@ -6,7 +7,8 @@ import { streamAt } from './otlp-stream.ts'
 export interface ScrapeState {
   /** Takes what a partition says; the number of time series that there was no room for. */
   take(said: OtlpExport): number
-  points(): readonly OtlpPoint[]
+  /** All of them, but for gauges of windows that ended long before this time. */
+  points(nowMs: number): readonly OtlpPoint[]
   /** Other partitions come: nothing is known. */
   reset(): void
 }
@@ -16,6 +18,9 @@ interface Source {
   readonly stream: number
   readonly points: Map<string, OtlpPoint>
 }
+
+/** A gauge says what is: of a series that has ended it says nothing more. */
+const VIEW_MS_MAX = 10 * 60_000
 
 /**
  * Nothing is known. With `seriesMax` time series there is no room for new ones: a label of too many
@@ -51,7 +56,11 @@ export function createScrapeState(seriesMax: number): ScrapeState {
       }
       return dropped
     },
-    points: () => [...sources.values()].flatMap(({ points }) => [...points.values()]),
+    points(nowMs) {
+      const sinceS = (nowMs - VIEW_MS_MAX) / 1000
+      const isNow = (one: OtlpPoint) => !isViewPoint(one) || one.point.endTime[0] >= sinceS
+      return [...sources.values()].flatMap(({ points }) => [...points.values()].filter(isNow))
+    },
     reset: () => sources.clear(),
   }
 }

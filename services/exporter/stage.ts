@@ -43,11 +43,11 @@ export function lakeStage(
 
 /** What Prometheus scrapes, as a stage: the same totals, kept in memory. */
 export function scrapeStage(
-  { otlpGrouping }: Pick<ExporterConfig, 'otlpGrouping'>,
+  { otlpGrouping: grouping, otlpViews: views }: Pick<ExporterConfig, 'otlpGrouping' | 'otlpViews'>,
   state: ScrapeState,
   health: StageHealth,
 ): StageSpec<OtlpExport> {
-  const options = { grouping: otlpGrouping, temporality: 'cumulative', saysAll: true } as const
+  const options = { grouping, views, temporality: 'cumulative', saysAll: true } as const
   return {
     name: 'exporter-prometheus',
     group: 'lens-exporter-prometheus',
@@ -63,16 +63,19 @@ export function scrapeStage(
 
 /** OTLP as a stage with its own offsets, so that its outage does not hold up the lake; or null. */
 export function otlpStage(
-  { otlpEndpoint, otlpGrouping }: Pick<ExporterConfig, 'otlpEndpoint' | 'otlpGrouping'>,
+  { otlpEndpoint, otlpGrouping, otlpViews }: OtlpConfig,
   health: StageHealth,
   env: Readonly<Record<string, string | undefined>>,
   log: (line: string) => void,
 ): StageSpec<OtlpExport> | null {
   const settings = readOtlpSettings('metrics', otlpEndpoint, env)
   if (!settings) return null
-  const options = { grouping: otlpGrouping, temporality: settings.temporality }
+  const { temporality } = settings
+  const options = { grouping: otlpGrouping, views: otlpViews, temporality }
   return otlpStageOf(senderTo(settings), options, health, log)
 }
+
+type OtlpConfig = Pick<ExporterConfig, 'otlpEndpoint' | 'otlpGrouping' | 'otlpViews'>
 
 /** The same with a sender of one's own. */
 export function otlpStageOf(

@@ -1,4 +1,4 @@
-import { type Attributes, type HrTime, ValueType } from '@opentelemetry/api'
+import { type Attributes, ValueType } from '@opentelemetry/api'
 import { JsonMetricsSerializer, ProtobufMetricsSerializer } from '@opentelemetry/otlp-transformer'
 import {
   AggregationTemporality,
@@ -11,42 +11,27 @@ import {
 import type { Aggregate } from '../../schemas/records.ts'
 import { MEASURES } from '../core/measure/measures.ts'
 import { secondsHistogram } from './otlp-histogram.ts'
+import { type OtlpMetric, type OtlpPoint, type OtlpValue, pointsOf } from './otlp-metric.ts'
+import { VIEWS } from './otlp-views.ts'
 import { type Family, prometheusName } from './prometheus.ts'
-
-type Value = number | ExponentialHistogram
-
-/** One data point, and the metric that it belongs to. It shares nothing with the aggregate. */
-export interface OtlpPoint {
-  readonly metric: string
-  readonly point: DataPoint<Value>
-}
-
-/** A metric of the export. A measure without an observation has no point: missing is not zero. */
-interface Metric {
-  readonly name: string
-  readonly unit: string
-  readonly description: string
-  readonly isCounter: boolean
-  readonly values: (aggregate: Aggregate) => readonly (readonly [Value, Attributes])[]
-}
 
 function counter(
   name: string,
   unit: string,
   description: string,
   values: (aggregate: Aggregate) => readonly (readonly [number, Attributes])[],
-): Metric {
-  return { name: `latency_lens.${name}`, unit: `{${unit}}`, description, isCounter: true, values }
+): OtlpMetric {
+  return { name: `latency_lens.${name}`, unit: `{${unit}}`, description, kind: 'counter', values }
 }
 
-const METRICS: readonly Metric[] = [
+const TOTALS: readonly OtlpMetric[] = [
   // A share has no place among seconds.
-  ...MEASURES.filter((measure) => measure.unit === 'us').map((measure): Metric => {
+  ...MEASURES.filter((measure) => measure.unit === 'us').map((measure): OtlpMetric => {
     return {
       name: measure.otel,
       unit: 's',
       description: measure.formula,
-      isCounter: false,
+      kind: 'histogram',
       values: ({ metrics }) => {
         const found = metrics[measure.name]
         return found === undefined || found.count === 0 ? [] : [[secondsHistogram(found), {}]]
@@ -70,19 +55,11 @@ const METRICS: readonly Metric[] = [
   counter('chunks', 'chunk', 'Output chunks of ended requests', ({ chunks }) => [[chunks, {}]]),
 ]
 
+const METRICS = [...TOTALS, ...VIEWS]
+
 /** The data points of an aggregate: its durations in seconds and its counts. */
 export function otlpPoints(aggregate: Aggregate): OtlpPoint[] {
-  const startTime = time(aggregate.start)
-  const endTime = time(aggregate.end)
-  const series = seriesAttributes(aggregate.series)
-  return METRICS.flatMap(({ name, values }) =>
-    values(aggregate).map(([value, more]) => {
-      return {
-        metric: name,
-        point: { startTime, endTime, attributes: { ...series, ...more }, value },
-      }
-    }),
-  )
+  return pointsOf(TOTALS, aggregate)
 }
 
 /**
@@ -112,9 +89,9 @@ export function prometheusFamilies(points: readonly OtlpPoint[]): Family[] {
   return METRICS.flatMap((metric) => {
     const own = byMetric.get(metric.name)
     if (!own) return []
-    const { description: help, isCounter } = metric
+    const { description: help, kind } = metric
     const name = prometheusName(metric)
-    return [{ name, help, isCounter, points: own.map(({ point }) => point) }]
+    return [{ name, help, kind, points: own.map(({ point }) => point) }]
   })
 }
 
@@ -128,44 +105,34 @@ export function otlpJson(metrics: ResourceMetrics): Uint8Array {
   return JsonMetricsSerializer.serializeRequest(metrics)!
 }
 
-function metricData(metric: Metric, points: DataPoint<Value>[], isDelta: boolean): MetricData {
-  const { name, description, unit, isCounter } = metric
-  const valueType = isCounter ? ValueType.INT : ValueType.DOUBLE
+function metricData(
+  { name, description, unit, kind }: OtlpMetric,
+  points: DataPoint<OtlpValue>[],
+  isDelta: boolean,
+): MetricData {
   const common = {
-    descriptor: { name, description, unit, valueType },
+    descriptor: {
+      ...{ name, description, unit },
+      valueType: kind === 'counter' ? ValueType.INT : ValueType.DOUBLE,
+    },
     aggregationTemporality: isDelta
       ? AggregationTemporality.DELTA
       : AggregationTemporality.CUMULATIVE,
   }
-  return isCounter
-    ? {
-        ...common,
-        dataPointType: DataPointType.SUM,
-        isMonotonic: true,
-        dataPoints: points as DataPoint<number>[],
-      }
-    : {
-        ...common,
-        dataPointType: DataPointType.EXPONENTIAL_HISTOGRAM,
-        dataPoints: points as DataPoint<ExponentialHistogram>[],
-      }
-}
-
-const CONVENTIONS: Readonly<Record<string, string>> = {
-  model: 'gen_ai.request.model',
-  provider: 'gen_ai.provider.name',
-}
-
-function seriesAttributes(series: Readonly<Record<string, string>>): Attributes {
-  const attributes: Attributes = { 'gen_ai.operation.name': 'chat' }
-  for (const [name, value] of Object.entries(series)) {
-    attributes[CONVENTIONS[name] ?? `latency_lens.${name}`] = value
+  const histograms = points as DataPoint<ExponentialHistogram>[]
+  const numbers = points as DataPoint<number>[]
+  switch (kind) {
+    case 'histogram': {
+      const dataPointType = DataPointType.EXPONENTIAL_HISTOGRAM
+      return { ...common, dataPointType, dataPoints: histograms }
+    }
+    case 'counter': {
+      const dataPointType = DataPointType.SUM
+      return { ...common, dataPointType, isMonotonic: true, dataPoints: numbers }
+    }
+    case 'gauge':
+      return { ...common, dataPointType: DataPointType.GAUGE, dataPoints: numbers }
   }
-  return attributes
-}
-
-function time(ms: number): HrTime {
-  return [Math.floor(ms / 1000), (ms % 1000) * 1e6]
 }
 
 // The serialisers read nothing of a resource but its attributes; what makes one belongs to a

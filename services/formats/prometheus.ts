@@ -1,25 +1,22 @@
 import type { Attributes } from '@opentelemetry/api'
 import type { DataPoint, ExponentialHistogram } from '@opentelemetry/sdk-metrics'
-
-type Value = number | ExponentialHistogram
+import type { OtlpMetric, OtlpValue } from './otlp-metric.ts'
 
 /** Points of one metric, as OTLP has them, under the name that Prometheus gives it. */
-export interface Family {
+export interface Family extends Pick<OtlpMetric, 'kind'> {
   readonly name: string
   readonly help: string
-  readonly isCounter: boolean
-  readonly points: readonly DataPoint<Value>[]
-}
-
-/** A metric of OTLP: durations in s, and counters. */
-interface Metric {
-  readonly name: string
-  readonly isCounter: boolean
+  readonly points: readonly DataPoint<OtlpValue>[]
 }
 
 /** As Prometheus translates OTLP: dots become underscores, the unit and _total are appended. */
-export function prometheusName({ name, isCounter }: Metric): string {
-  return `${labelName(name)}${isCounter ? '_total' : '_seconds'}`
+export function prometheusName({ name, unit, kind }: OtlpMetric): string {
+  return `${labelName(name)}${kind === 'counter' ? '_total' : suffixOf(unit)}`
+}
+
+function suffixOf(unit: string): string {
+  if (unit === 's') return '_seconds'
+  return unit === '1' ? '_ratio' : unit.endsWith('/s') ? '_per_second' : ''
 }
 
 /** A dimension as a label. */
@@ -40,20 +37,20 @@ export function prometheusText(families: readonly Family[], form: TextForm): str
   return `${lines.join('\n')}\n`
 }
 
-function familyLines({ name, help, isCounter, points }: Family, form: TextForm): string[] {
+function familyLines({ name, help, kind, points }: Family, form: TextForm): string[] {
   // OpenMetrics names a counter without what its samples end with.
   const family = form === 'openmetrics' ? name.replace(/_total$/, '') : name
-  const type = isCounter ? 'counter' : 'histogram'
-  const unit = form === 'openmetrics' && !isCounter ? [`# UNIT ${family} seconds`] : []
+  const isTimed = form === 'openmetrics' && name.endsWith('_seconds')
+  const unit = isTimed ? [`# UNIT ${family} seconds`] : []
   return [
     `# HELP ${family} ${escaped(help, form === 'openmetrics')}`,
-    `# TYPE ${family} ${type}`,
+    `# TYPE ${family} ${kind}`,
     ...unit,
     ...points.flatMap((point) => sampleLines(name, point)),
   ]
 }
 
-function sampleLines(name: string, { attributes, value }: DataPoint<Value>): string[] {
+function sampleLines(name: string, { attributes, value }: DataPoint<OtlpValue>): string[] {
   const labels = labelsOf(attributes)
   if (typeof value === 'number') return [`${name}{${labels}} ${value}`]
   const buckets = classicCounts(value).map(({ bound, count }) => {

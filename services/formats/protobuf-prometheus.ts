@@ -1,12 +1,14 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import type { HrTime } from '@opentelemetry/api'
 import type { DataPoint, ExponentialHistogram } from '@opentelemetry/sdk-metrics'
+import type { OtlpValue } from './otlp-metric.ts'
 import { type Family, labelName } from './prometheus.ts'
 
 /** Field numbers of io.prometheus.client, metrics.proto. */
 const FAMILY = { name: 1, help: 2, type: 3, metric: 4, unit: 5 }
-const METRIC = { label: 1, counter: 3, histogram: 7 }
+const METRIC = { label: 1, gauge: 2, counter: 3, histogram: 7 }
 const LABEL = { name: 1, value: 2 }
+const GAUGE = { value: 1 }
 const COUNTER = { value: 1, createdTimestamp: 3 }
 const HISTOGRAM = {
   ...{ sampleCount: 1, sampleSum: 2, schema: 5, zeroThreshold: 6, zeroCount: 7 },
@@ -14,30 +16,31 @@ const HISTOGRAM = {
 }
 const SPAN = { offset: 1, length: 2 }
 const TIMESTAMP = { seconds: 1, nanos: 2 }
-const TYPES = { counter: 0, histogram: 4 }
+const TYPES = { counter: 0, gauge: 1, histogram: 4 }
 
 /** What Prometheus' own clients have: so small that only zero is below it. */
 const ZERO_THRESHOLD = 2 ** -128
 
-type Value = number | ExponentialHistogram
-
 /** Families as a scrape in Protobuf, with native histograms: each behind its length. */
 export function prometheusProtobuf(families: readonly Family[]): Uint8Array {
   const writer = new BinaryWriter()
-  for (const { name, help, isCounter, points } of families) {
+  for (const { name, help, kind, points } of families) {
     writer.fork()
     text(writer, FAMILY.name, name)
     text(writer, FAMILY.help, help)
-    const type = isCounter ? TYPES.counter : TYPES.histogram
-    writer.tag(FAMILY.type, WireType.Varint).int32(type)
-    for (const point of points) writeMetric(writer, point)
-    if (!isCounter) text(writer, FAMILY.unit, 'seconds')
+    writer.tag(FAMILY.type, WireType.Varint).int32(TYPES[kind])
+    for (const point of points) writeMetric(writer, point, kind)
+    if (name.endsWith('_seconds')) text(writer, FAMILY.unit, 'seconds')
     writer.join()
   }
   return writer.finish()
 }
 
-function writeMetric(writer: BinaryWriter, point: DataPoint<Value>): void {
+function writeMetric(
+  writer: BinaryWriter,
+  point: DataPoint<OtlpValue>,
+  kind: Family['kind'],
+): void {
   const { attributes, startTime, value } = point
   writer.tag(FAMILY.metric, WireType.LengthDelimited).fork()
   for (const [name, label] of Object.entries(attributes)) {
@@ -46,14 +49,17 @@ function writeMetric(writer: BinaryWriter, point: DataPoint<Value>): void {
     text(writer, LABEL.value, String(label))
     writer.join()
   }
-  if (typeof value === 'number') {
-    writer.tag(METRIC.counter, WireType.LengthDelimited).fork()
-    writer.tag(COUNTER.value, WireType.Bit64).double(value)
-    timestamp(writer, COUNTER.createdTimestamp, startTime)
-  } else {
+  if (typeof value !== 'number') {
     writer.tag(METRIC.histogram, WireType.LengthDelimited).fork()
     writeHistogram(writer, value)
     timestamp(writer, HISTOGRAM.createdTimestamp, startTime)
+  } else if (kind === 'gauge') {
+    writer.tag(METRIC.gauge, WireType.LengthDelimited).fork()
+    writer.tag(GAUGE.value, WireType.Bit64).double(value)
+  } else {
+    writer.tag(METRIC.counter, WireType.LengthDelimited).fork()
+    writer.tag(COUNTER.value, WireType.Bit64).double(value)
+    timestamp(writer, COUNTER.createdTimestamp, startTime)
   }
   writer.join().join()
 }

@@ -88,6 +88,7 @@ function exported(windows: readonly Aggregate[]): number {
   const assignment = { ...place, committed: null, firstOffset: 0, changelog: [], partitions: {} }
   const processor = createOtlpProcessor(assignment, {
     grouping: DEFAULT_GROUPINGS[0]!,
+    views: [],
     temporality: 'cumulative',
   })
   const records = windows.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))

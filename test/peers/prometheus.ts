@@ -52,6 +52,18 @@ function windows(): Aggregate[] {
   )
 }
 
+/** Five minutes of each endpoint; the GPU of the first is idle. */
+function views(): Aggregate[] {
+  const end = Math.floor(Date.now() / 60_000) * 60_000
+  const metrics = { e2e_us: distributionOf([0, 5, 7e6]) }
+  return MODELS.map((_, m) => {
+    const mean = m === 0 ? 0.2 : 0.95
+    const gauges = { gpu_utilization: { count: 9, min: 0, max: 1, mean, last: 0.5 } }
+    const size = { size_s: 300, start: end - 300_000, end, requests: 600 }
+    return aggregate({ ...size, series: { endpoint: `e-${m}` }, metrics, gauges })
+  })
+}
+
 describe('Prometheus', function () {
   this.timeout(1_800_000)
   const all = windows()
@@ -76,9 +88,18 @@ scrape_configs:
     prometheus = await startPrometheus(config)
     const place = { topic: AGGREGATES, partition: 0 }
     const assignment = { ...place, committed: null, firstOffset: 0, changelog: [], partitions: {} }
-    const options = { grouping: GROUPING, temporality: 'cumulative' } as const
+    const options = {
+      grouping: GROUPING,
+      views: [['endpoint']],
+      temporality: 'cumulative',
+    } as const
     const processor = createOtlpProcessor(assignment, options)
-    const records = all.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
+    const records = [...all, ...views()].map((value, offset) => ({
+      offset,
+      appendMs: 0,
+      value,
+      bad: null,
+    }))
     const settings = readOtlpSettings('metrics', `${prometheus.url}/api/v1/otlp`, {})!
     const sender = createOtlpSender(createHttpTransport(settings, Date.now))
     for (const effect of processor.onBatch({ ...place, records }).effects) {
@@ -136,7 +157,23 @@ scrape_configs:
     expect(rules.map(({ health, lastError }) => lastError ?? health)).deep.equal(
       Array(rules.length).fill('ok'),
     )
-    expect(rules.length).equal(4)
+    expect(rules.length).equal(5)
+  })
+
+  it('has larger windows as gauges, and names who is slow with a busy GPU', async () => {
+    for (const job of JOBS) {
+      const labels = `{job="${job}", latency_lens_endpoint="e-1", window="5m"}`
+      expect(await one(`latency_lens_view_requests_per_second${labels}`)).equal(2)
+    }
+    const firing = 'ALERTS{alertname="gpu-saturated-and-slow", job="native"}'
+    while ((await prometheus.query(firing)).length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    const endpoints = await prometheus.query(firing)
+    expect(endpoints.map(({ labels }) => labels.latency_lens_endpoint).sort()).deep.equal([
+      'e-1',
+      'e-2',
+    ])
   })
 
   for (const job of JOBS) {

@@ -36,7 +36,11 @@ function valuesAt(message: Buffer, path: readonly number[]): (bigint | Buffer)[]
   return rest.length === 0 ? values : values.flatMap((value) => valuesAt(value as Buffer, rest))
 }
 
+/** The one gauge that is looked at: all of a window go out together. */
+const VIEW = 'latency_lens.view.requests'
+
 const METRIC = [1, 2, 2]
+const GAUGE_POINTS = [5, 1]
 const SUM_POINTS = [7, 1]
 const HISTOGRAM_POINTS = [10, 1]
 
@@ -45,6 +49,8 @@ function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint,
   for (const metric of valuesAt(body, METRIC) as Buffer[]) {
     const name = String(valuesAt(metric, [1])[0])
     const kinds = [
+      // A number as the bits of a double.
+      ...(name === VIEW ? [{ path: GAUGE_POINTS, attributes: 7, value: 4 }] : []),
       { path: SUM_POINTS, attributes: 7, value: 6 },
       { path: HISTOGRAM_POINTS, attributes: 1, value: 4 },
     ]
@@ -63,7 +69,7 @@ function* pointsOf(body: Buffer): Iterable<readonly [key: string, value: bigint,
 
 /**
  * Each final minute of the finest grouping is there, and nothing else, by itself or in what has
- * been counted by its end; one can be there again, with the identical points.
+ * been counted by its end, and each larger window of a view; one can be there again, identical.
  */
 export function otlpFaults(
   bodies: readonly Uint8Array[],
@@ -111,6 +117,10 @@ function wantedOf(aggregates: readonly Aggregate[], temporality: Temporality) {
   const all = new Map<string, Counted>()
   for (const aggregate of aggregates) {
     const { series, size_s, revision, start, end } = aggregate
+    if (isView(aggregate)) {
+      const [name, bits] = viewOf(aggregate)
+      points.set(`${name} ${start} ${end}`, bits)
+    }
     if (size_s !== 60 || revision > 0 || Object.keys(series).length !== 4) continue
     const name = `${JSON.stringify(series)} ${Math.floor(start / STREAM_MS)}`
     const fresh = { startMs: start, endMs: start, windows: new Set<number>(), totals: new Map() }
@@ -128,6 +138,24 @@ function wantedOf(aggregates: readonly Aggregate[], temporality: Temporality) {
     for (const [metric, total] of own.totals) points.set(`${metric} ${own.startMs} ${end}`, total)
   }
   return points
+}
+
+function isView({ series, size_s, revision }: Aggregate): boolean {
+  const isGrouped = ['model', 'endpoint'].includes(Object.keys(series).join())
+  return isGrouped && size_s > 60 && revision === 0
+}
+
+function viewOf({ series, size_s, requests }: Aggregate): [key: string, bits: bigint] {
+  const [[name, value] = []] = Object.entries(series)
+  const labels = [
+    'gen_ai.operation.name=chat',
+    `${name === 'model' ? 'gen_ai.request.model' : 'latency_lens.endpoint'}=${value}`,
+    `latency_lens.grouping=${name}`,
+    `window=${size_s / 60}m`,
+  ]
+  const bits = Buffer.alloc(8)
+  bits.writeDoubleLE(requests / size_s)
+  return [`${VIEW} ${labels.sort().join()}`, bits.readBigInt64LE()]
 }
 
 /** The counts of an aggregate, by metric and attributes. */

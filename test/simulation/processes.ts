@@ -77,7 +77,8 @@ function startStage(
       return runStage(lakeStage(config, sinks.lake(actor), health), parts)
     }
     case 'otlp': {
-      const options = { grouping: exporterConfig.parse({}).otlpGrouping, temporality }
+      const { otlpGrouping: grouping, otlpViews: views } = exporterConfig.parse({})
+      const options = { grouping, views, temporality }
       // The sender's own port: what lies behind it is HTTP, with timers that no seed decides.
       return runStage(
         otlpStageOf(sinks.sender(actor), options, health, () => {}),

@@ -3,6 +3,7 @@ import { formFor, startMetricsServer } from '../../../services/exporter/metrics-
 import type { OtlpExport } from '../../../services/exporter/otlp-processor.ts'
 import { createScrapeState } from '../../../services/exporter/scrape-state.ts'
 import { otlpPoints } from '../../../services/formats/otlp.ts'
+import { viewPoints } from '../../../services/formats/otlp-views.ts'
 import { aggregate, T0_MS } from '../formats/records.ts'
 
 const STREAM_MS = 6 * 3_600_000
@@ -14,7 +15,7 @@ function said(model: string, start = T0_MS, instance = 'lens.aggregates-0'): Otl
 }
 
 function modelsIn(state: ReturnType<typeof createScrapeState>): string[] {
-  const models = state.points().map(({ point }) => point.attributes['gen_ai.request.model'])
+  const models = state.points(T0_MS).map(({ point }) => point.attributes['gen_ai.request.model'])
   return [...new Set(models)].map(String).sort()
 }
 
@@ -23,10 +24,10 @@ describe('exporter/scrape-state', () => {
     const state = createScrapeState(100)
     const [first, second] = [said('a'), said('a', T0_MS + 60_000)]
     state.take(first)
-    const { length } = state.points()
+    const { length } = state.points(T0_MS)
     state.take(second)
-    expect(state.points()).to.deep.equal(second.points)
-    expect(state.points()).to.have.length(length)
+    expect(state.points(T0_MS)).to.deep.equal(second.points)
+    expect(state.points(T0_MS)).to.have.length(length)
   })
 
   it('lets go of what a partition said in a stream that is over, and of no other', () => {
@@ -36,7 +37,15 @@ describe('exporter/scrape-state', () => {
     state.take(said('c', T0_MS + STREAM_MS))
     expect(modelsIn(state)).to.deep.equal(['b', 'c'])
     state.reset()
-    expect(state.points()).to.deep.equal([])
+    expect(state.points(T0_MS)).to.deep.equal([])
+  })
+
+  it('has gauges of windows for a while', () => {
+    const state = createScrapeState(100)
+    const window = aggregate({ size_s: 300, series: { model: 'a' }, end: T0_MS })
+    state.take({ ...said('a', T0_MS - 60_000), points: viewPoints(window) })
+    expect(state.points(T0_MS + 600_000).length).to.be.above(5)
+    expect(state.points(T0_MS + 601_000)).to.deep.equal([])
   })
 
   it('has no room for more series than it may have, keeps those that there are, and says so', () => {

@@ -10,6 +10,7 @@ import {
   POINTS_MAX,
 } from '../../../services/exporter/otlp-processor.ts'
 import { otlpPoints } from '../../../services/formats/otlp.ts'
+import { viewPoints } from '../../../services/formats/otlp-views.ts'
 import { aggregate, T0_MS } from '../formats/records.ts'
 import { assignment } from './lake-log.ts'
 
@@ -20,7 +21,12 @@ function processorOf(
   committed: Commit | null = null,
 ): OtlpProcessor {
   const place = { ...assignment(committed), topic: AGGREGATES, partition: 4 }
-  return createOtlpProcessor(place, { grouping: GROUPING, temporality: 'cumulative', ...more })
+  return createOtlpProcessor(place, {
+    grouping: GROUPING,
+    views: [],
+    temporality: 'cumulative',
+    ...more,
+  })
 }
 
 function recordsOf(aggregates: readonly Aggregate[]): Decoded[] {
@@ -82,6 +88,7 @@ describe('exporter/otlp-processor', () => {
       otherSeries: 4,
       revisions: 1,
       exported: 0,
+      views: 0,
       repeats: 0,
       folded: 0,
       late: 0,
@@ -135,6 +142,20 @@ describe('exporter/otlp-processor', () => {
     const plan = give(next, log)
     expect(plan).to.deep.include({ effects: [], commit: null })
     expect(next.stats).to.deep.include({ records: 0, exported: 0 })
+  })
+
+  it('sends larger windows of some groupings as gauges, each as it is', () => {
+    const processor = processorOf({ views: [['model'], ['region', 'endpoint']] })
+    const windows = [300, 900, 60].flatMap((size_s) => [
+      aggregate({ size_s, series: { model: 'llama' } }),
+      aggregate({ size_s, series: { endpoint: 'e', region: 'r' } }),
+      aggregate({ size_s, series: { model: 'llama' }, revision: 1 }),
+      aggregate({ size_s, series: { tenant: 't' } }),
+    ])
+    const plan = give(processor, recordsOf(windows))
+    const wanted = [windows[0]!, windows[1]!, windows[4]!, windows[5]!].flatMap(viewPoints)
+    expect(pointsOf(plan)).to.deep.equal(wanted)
+    expect(processor.stats).to.deep.include({ views: 4, exported: 0, otherSeries: 8 })
   })
 
   it('takes the grouping in any order of its dimensions', () => {

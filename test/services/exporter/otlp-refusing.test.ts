@@ -62,7 +62,7 @@ describe('exporter: an endpoint that refuses most exports', function () {
       return aggregate({ start, end: start + 60_000, requests: i })
     })
     const place = { topic: AGGREGATES, partition: 0 }
-    const options = { grouping: ['model', 'endpoint', 'region', 'tenant'] } as const
+    const options = { grouping: ['model', 'endpoint', 'region', 'tenant'], views: [] } as const
     const processor = createOtlpProcessor(
       { ...assignment(), ...place },
       { ...options, temporality: 'cumulative' },

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Aggregate } from '../../../schemas/records.ts'
 import { otlpJson, otlpMetrics, otlpPoints, otlpProtobuf } from '../../../services/formats/otlp.ts'
+import { viewPoints } from '../../../services/formats/otlp-views.ts'
 import { readOtlp } from './read-otlp.ts'
 import { aggregate, distributionOf, T0_MS } from './records.ts'
 
@@ -130,6 +131,40 @@ describe('formats/otlp', function () {
       })
       expect(plain).to.deep.equal(EXPECTED)
     }
+  })
+
+  it('says of a window as gauges what is no total, in seconds and shares', async () => {
+    const gauges = { gpu: { count: 1, min: 0, max: 1, mean: 0.5, last: 1 } }
+    const window = { ...ALL_MEASURES, size_s: 900, goodput: null, gauges }
+    const path = join(folder, 'view.bin')
+    await writeFile(path, otlpProtobuf(otlpMetrics(viewPoints(window), 'i', false)))
+    const [decoded] = await readOtlp([path])
+    const { metrics } = decoded!.resource_metrics[0].scope_metrics[0]
+    expect(metrics.map(({ name, unit }) => [name, unit])).deep.equal([
+      ...['ttft', 'chunk_gap', 'itl', 'tpot', 'e2e', 'queue', 'guard'].map((name) => [
+        `latency_lens.view.${name}`,
+        's',
+      ]),
+      ['latency_lens.view.guard_share', '1'],
+      ['latency_lens.view.requests', '{request}/s'],
+      ['latency_lens.view.output_tokens', '{token}/s'],
+      ['latency_lens.view.errors', '1'],
+      ['latency_lens.view.resource', undefined],
+    ])
+    const tpot = metrics[3]!.gauge?.data_points
+    const more = [
+      ['window', '15m'],
+      ['latency_lens.grouping', 'endpoint,model,region,tenant'],
+    ] as const
+    expect(tpot).to.deep.equal(
+      ['0.5', '0.95', '0.99'].map((quantile) => ({
+        attributes: attributes([...more, ['quantile', quantile]]),
+        start_time_unix_nano: START,
+        time_unix_nano: END,
+        as_double: 0.02,
+      })),
+    )
+    expect(metrics[7]!.gauge?.data_points[0]?.as_double).to.equal(2 ** -20)
   })
 
   it('has no point for a measure without an observation', () => {

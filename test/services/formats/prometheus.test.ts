@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import type { Aggregate } from '../../../schemas/records.ts'
 import { otlpPoints, prometheusFamilies } from '../../../services/formats/otlp.ts'
+import { viewPoints } from '../../../services/formats/otlp-views.ts'
 import { prometheusText, type TextForm } from '../../../services/formats/prometheus.ts'
 import { prometheusProtobuf } from '../../../services/formats/protobuf-prometheus.ts'
 import { aggregate, distributionOf } from './records.ts'
@@ -48,6 +49,31 @@ describe('formats/prometheus', () => {
     expect([at.get('81.92'), at.get('+Inf')]).to.deep.equal([4, 5])
     expect(lines.find((line) => line.includes('_chunk_seconds_sum'))).to.match(/ 200\.0439$/)
     expect(lines.find((line) => line.includes('_chunk_seconds_count'))).to.match(/ 5$/)
+  })
+
+  it('has gauges as they are, with what their unit is called', () => {
+    const window = aggregate({
+      ...{ size_s: 300, series: { endpoint: 'e' }, metrics, requests: 30, errors: 3, goodput: 0.5 },
+      gauges: { gpu: { count: 2, min: 0.1, max: 0.9, mean: 0.5, last: 0.9 } },
+    })
+    const families = prometheusFamilies(viewPoints(window))
+    const lines = prometheusText(families, 'openmetrics').split('\n')
+    const own = 'gen_ai_operation_name="chat",latency_lens_endpoint="e",window="5m"'
+    const labels = `${own},latency_lens_grouping="endpoint"`
+    expect(lines.filter((line) => !line.startsWith('#'))).to.deep.equal([
+      `latency_lens_view_ttft_seconds{${labels},quantile="0.5"} 0.003`,
+      `latency_lens_view_ttft_seconds{${labels},quantile="0.95"} 200`,
+      `latency_lens_view_ttft_seconds{${labels},quantile="0.99"} 200`,
+      `latency_lens_view_requests_per_second{${labels}} 0.1`,
+      `latency_lens_view_output_tokens_per_second{${labels}} ${91 / 300}`,
+      `latency_lens_view_errors_ratio{${labels}} 0.1`,
+      `latency_lens_view_goodput_ratio{${labels}} 0.5`,
+      `latency_lens_view_resource{${labels},name="gpu",stat="mean"} 0.5`,
+      `latency_lens_view_resource{${labels},name="gpu",stat="max"} 0.9`,
+      '',
+    ])
+    expect(lines).to.include('# TYPE latency_lens_view_resource gauge')
+    expect(lines).to.include('# UNIT latency_lens_view_ttft_seconds seconds')
   })
 
   it('escapes labels, and has one family for the points of many series', () => {

@@ -19,9 +19,16 @@ export interface DecodedRequest {
   readonly resource_metrics: readonly [
     {
       readonly resource: unknown
-      readonly scope_metrics: readonly [{ scope: unknown; metrics: { description?: string }[] }]
+      readonly scope_metrics: readonly [{ scope: unknown; metrics: readonly DecodedMetric[] }]
     },
   ]
+}
+
+interface DecodedMetric {
+  readonly name: string
+  readonly unit?: string
+  readonly description?: string
+  readonly gauge?: { readonly data_points: readonly { readonly as_double: number }[] }
 }
 
 /** Request bodies (.json or protobuf) as Google's protobuf reads them; wide integers are texts. */
