@@ -155,7 +155,7 @@ function isPure(path: string): boolean {
 
 const CLIENTS: Readonly<Record<string, RegExp>> = {
   kafkajs: /^services\/bus\/kafka/,
-  avsc: /^services\/bus\/codec/,
+  avsc: /^services\/(bus\/codec|lake\/iceberg\/avro-file)/,
   '@kafkajs/confluent-schema-registry': /^services\/bus\/registry/,
   '@aws-sdk/client-s3': /^services\/lake\/s3-store/,
   'parquet-wasm': /^services\/formats\/parquet/,

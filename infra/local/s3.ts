@@ -7,19 +7,20 @@ import { signedHeaders } from './sigv4.ts'
 
 const VERSION = '4.48'
 const BUCKET = 'lake'
+const TABLES = 'tables'
 const REGION = 'us-east-1'
 const PROBE_TIMEOUT_MS = 2000
 // Known to everybody, good for a server that only this machine can reach.
 const KEYS = { AWS_ACCESS_KEY_ID: 'lens', AWS_SECRET_ACCESS_KEY: 'lens-local-secret' }
 
-/** SeaweedFS as an S3 server with one bucket. */
+/** SeaweedFS as an S3 server with one bucket, and a catalog of Iceberg tables in another. */
 export const s3: Part = {
   name: 's3',
   title: `SeaweedFS ${VERSION}`,
   release: `seaweedfs-${VERSION}`,
   installer: 'python',
   javaMin: 0,
-  portCount: 10,
+  portCount: 11,
   install,
   async prepare(place) {
     mkdirSync(place.data, { recursive: true })
@@ -32,6 +33,9 @@ export const s3: Part = {
     AWS_ENDPOINT_URL_S3: endpoint(place),
     AWS_REGION: REGION,
     ...KEYS,
+    ICEBERG_CATALOG_URL: `http://${HOST}:${place.ports[10]}`,
+    ICEBERG_WAREHOUSE: `s3://${TABLES}`,
+    ICEBERG_CREDENTIAL: `${KEYS.AWS_ACCESS_KEY_ID}:${KEYS.AWS_SECRET_ACCESS_KEY}`,
   }),
 }
 
@@ -48,15 +52,16 @@ async function install(folder: string, signal?: AbortSignal): Promise<void> {
 
 /** `mini` is the whole server in one process; unlike `server` it stops in 2 s instead of 15. */
 function command(place: Place): Command {
-  const [port, grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, admin, adminGrpc] =
+  const [port, grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc, ...more] =
     place.ports
+  const [admin, adminGrpc, iceberg] = more
   const options = {
     dir: place.data,
     ip: HOST,
     'ip.bind': HOST,
     's3.port': port,
     's3.port.grpc': grpc,
-    's3.port.iceberg': 0,
+    's3.port.iceberg': iceberg,
     's3.port.lance': 0,
     'master.port': master,
     'master.port.grpc': masterGrpc,
@@ -69,6 +74,7 @@ function command(place: Place): Command {
     'admin.port.grpc': adminGrpc,
     'admin.ui': false,
     webdav: false,
+    tableBucket: TABLES,
   }
   const args = Object.entries(options).map(([key, value]) => `-${key}=${value}`)
   const file = join(place.home, 'weed')
@@ -79,6 +85,20 @@ function command(place: Place): Command {
 function removeSockets(place: Place): void {
   const ours = new RegExp(`^seaweedfs-.*-(${place.ports.join('|')})\\.sock$`)
   for (const name of readdirSync('/tmp')) if (ours.test(name)) rmSync(join('/tmp', name))
+}
+
+/** Asks the catalog for what is in the bucket of tables: it makes that a moment after its start. */
+async function probeTables(place: Place): Promise<void> {
+  const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS)
+  const url = `http://${HOST}:${place.ports[10]}/v1`
+  const [client_id, client_secret] = Object.values(KEYS) as [string, string]
+  const grant = { grant_type: 'client_credentials', client_id, client_secret }
+  const body = new URLSearchParams(grant)
+  const answer = await fetch(`${url}/oauth/tokens`, { method: 'POST', body, signal })
+  const { access_token } = (await answer.json()) as { access_token?: string }
+  const headers = { authorization: `Bearer ${access_token}` }
+  const { ok, status } = await fetch(`${url}/${TABLES}/namespaces`, { headers, signal })
+  if (!ok) throw new Error(`the catalog of ${TABLES} answers ${status}`)
 }
 
 /** Creates the bucket: the one request that works only when every inner server does. */
@@ -92,6 +112,7 @@ async function probe(place: Place): Promise<void> {
   if (!response.ok && !text.includes('BucketAlreadyOwnedByYou')) {
     throw new Error(`creating the bucket ${BUCKET} answers ${response.status} ${text}`)
   }
+  await probeTables(place)
 }
 
 function endpoint(place: Place): string {

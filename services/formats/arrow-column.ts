@@ -43,12 +43,18 @@ const FIELD_ID = 'PARQUET:field_id'
 const ELEMENT_IDS = 1_000
 
 /** What table formats know a column by, whatever it is called: its place, from 1. */
-export function fieldId(index: number): Map<string, string> {
-  return new Map([[FIELD_ID, String(index + 1)]])
+export function fieldId(index: number): number {
+  return index + 1
 }
 
-function elementId(index: number): Map<string, string> {
-  return fieldId(ELEMENT_IDS + index)
+/** The same of the items of a list. */
+export function elementId(index: number): number {
+  return ELEMENT_IDS + index
+}
+
+/** Metadata of an Arrow field that says its id. */
+export function withId(id: number): Map<string, string> {
+  return new Map([[FIELD_ID, String(id)]])
 }
 
 const UTF8 = new Utf8()
@@ -129,7 +135,7 @@ function wideData(type: Int64 | Timestamp, cells: readonly Cell[], validity: Val
 }
 
 function listData(child: Data, cells: readonly Cell[], validity: Validity, index: number): Data {
-  const type = new List(new Field('element', child.type, false, elementId(index)))
+  const type = new List(new Field('element', child.type, false, withId(elementId(index))))
   const valueOffsets = new Int32Array(cells.length + 1)
   for (let i = 0; i < cells.length; i++) {
     valueOffsets[i + 1] = valueOffsets[i]! + ((cells[i] ?? []) as readonly unknown[]).length

@@ -1,5 +1,5 @@
 import { Field, makeData, RecordBatch, Schema, Struct, Table, tableToIPC } from 'apache-arrow'
-import { columnData, fieldId } from './arrow-column.ts'
+import { columnData, fieldId, withId } from './arrow-column.ts'
 import type { Cell, Cells, Column } from './column.ts'
 
 /** Rows as an Arrow table of one batch. The same rows always give the same table. */
@@ -15,7 +15,7 @@ export function toArrowByColumn(
 ): Table {
   const children = columns.map((column, i) => columnData(column, i, cellsOf(column, i)))
   const fields = columns.map((column, i) => {
-    return new Field(column.name, children[i]!.type, column.nullable, fieldId(i))
+    return new Field(column.name, children[i]!.type, column.nullable, withId(fieldId(i)))
   })
   const schema = new Schema(fields)
   const type = new Struct(fields)

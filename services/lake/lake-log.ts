@@ -11,49 +11,68 @@ export interface LakeLog {
   readonly faults: readonly string[]
 }
 
-/** Reads all of it. Compactions first: what they name has its marker then. */
-export async function readLakeLog(store: ObjectStore): Promise<LakeLog> {
+/** What has been read of a lake: its objects never change. */
+export interface KnownLog {
+  readonly markers: Map<string, RangeMarker>
+  readonly compactions: Map<string, RecordedCompaction>
+}
+
+/** Nothing is known. */
+export function createKnownLog(): KnownLog {
+  return { markers: new Map(), compactions: new Map() }
+}
+
+/**
+ * Reads all of it but for what is known. Compactions first: what they name has its marker then.
+ */
+export async function readLakeLog(store: ObjectStore, known = createKnownLog()): Promise<LakeLog> {
   const faults: string[] = []
-  const compactions = await readEach(store, COMPACTIONS, readCompaction, faults)
-  const markers = await readEach(store, MARKERS, readMarker, faults)
-  return { markers, compactions, faults }
+  await readEach(store, COMPACTIONS, readCompaction, known.compactions, faults)
+  await readEach(store, MARKERS, readMarker, known.markers, faults)
+  const markers = [...known.markers.values()]
+  return { markers, compactions: [...known.compactions.values()], faults }
 }
 
 /**
  * The same of a lake that is about to be changed. Throws LensError configuration_invalid when there
  * is no marker, or something that cannot be read.
  */
-export async function readSoundLog(store: ObjectStore): Promise<LakeLog> {
-  const log = await readLakeLog(store)
+export async function readSoundLog(store: ObjectStore, known = createKnownLog()): Promise<LakeLog> {
+  const log = await readLakeLog(store, known)
   const why = log.markers.length === 0 ? 'it has no range marker' : log.faults[0]
   if (why === undefined) return log
   throw new LensError('configuration_invalid', `${store.describe}: ${why}: is it the lake?`)
 }
 
 /** The compactions of one dataset, which is most of what a reader of it must know. */
-export function readCompactions(
+export async function readCompactions(
   store: ObjectStore,
   dataset: string,
 ): Promise<readonly RecordedCompaction[]> {
-  return readEach(store, `${COMPACTIONS}${dataset}/`, readCompaction, [])
+  const all = new Map<string, RecordedCompaction>()
+  await readEach(store, `${COMPACTIONS}${dataset}/`, readCompaction, all, [])
+  return [...all.values()]
 }
 
+/** Makes `known` what there is now, by path. */
 async function readEach<T>(
   store: ObjectStore,
   prefix: string,
   read: (bytes: Uint8Array) => T,
+  known: Map<string, T>,
   faults: string[],
-): Promise<T[]> {
-  const all: T[] = []
+): Promise<void> {
+  const gone = new Set(known.keys())
   for await (const { path } of store.list(prefix)) {
-    const bytes = await store.get(path)
-    // Expired since it was listed.
+    gone.delete(path)
+    const bytes = known.has(path) ? null : await store.get(path)
+    // Known, or expired since it was listed.
     if (bytes === null) continue
     try {
-      all.push(read(bytes))
+      known.set(path, read(bytes))
     } catch (error) {
       faults.push(`${path}: ${(error as Error).message}`)
     }
   }
-  return all
+  for (const path of gone) known.delete(path)
 }

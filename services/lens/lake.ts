@@ -1,16 +1,37 @@
+import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import { configHelp, duration, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
+import { createRestCatalog } from '../lake/iceberg/catalog.ts'
+import { createKnownLog } from '../lake/lake-log.ts'
 import { openStore } from '../lake/store.ts'
 import { table } from './audit-report.ts'
 import { compactLake } from './lake-compact.ts'
 import { expireLake } from './lake-expire.ts'
+import { syncTables } from './lake-iceberg.ts'
 import { lakeOption } from './lake-options.ts'
 import { verifyLake } from './lake-verify.ts'
 
 const VERIFY = z.object({
   ...lakeOption,
   json: toggle.describe('one JSON object instead of the table'),
+})
+
+const ICEBERG = z.object({
+  ...lakeOption,
+  catalog: z.string().meta({ env: 'ICEBERG_CATALOG_URL' }).describe('URL of a REST catalog'),
+  warehouse: z.string().default('').meta({ env: 'ICEBERG_WAREHOUSE' }).describe('its warehouse'),
+  namespace: z.string().default('latency_lens').describe('where its tables are'),
+  credential: z
+    .string()
+    .default('')
+    .meta({ env: 'ICEBERG_CREDENTIAL' })
+    .describe('ID:SECRET for OAuth2 at the catalog'),
+  token: z.string().default('').meta({ env: 'ICEBERG_TOKEN' }).describe('or a token'),
+  every: duration.prefault('0s').describe('does it again and again; 0s: once'),
+  keepSnapshots: duration
+    .prefault('24h')
+    .describe('how far back readers can ask for what a table was'),
 })
 
 const EXPIRE = z.object({
@@ -33,6 +54,7 @@ const USAGE = `Looks after the lake itself: no Kafka is needed.
 
 usage: npm run lens -- lake verify [options]
        npm run lens -- lake compact [options]
+       npm run lens -- lake iceberg --catalog URL [options]
        npm run lens -- lake expire --older-than TIME [options]
 
 Each takes --help.
@@ -56,6 +78,15 @@ usage: npm run lens -- lake compact [options]
   npm run lens -- lake compact --lake s3://lake/lens
   npm run lens -- lake compact --closed-for 30m`
 
+const ICEBERG_USAGE = `Makes the lake's files those of Iceberg tables, one for each dataset, through a REST catalog: what
+has come since, and what compaction has replaced, in one commit with the offsets that it reaches
+(property latency-lens.offsets). Each row is in a table once, whoever does this and however often.
+The tables' metadata goes where the catalog says; nothing else may write to them.
+
+usage: npm run lens -- lake iceberg --catalog URL [options]
+  npm run lens -- lake iceberg --catalog http://127.0.0.1:8181 --warehouse s3://tables --every 1m
+  ICEBERG_CREDENTIAL=id:secret npm run lens -- lake iceberg --catalog https://catalog.example.com`
+
 const EXPIRE_USAGE = `Removes the files of hours that ended long ago, by event time, and the markers of ranges of which
 nothing is left. Without --yes it only says what it would remove. It can be broken off and begun
 again; the exporter may run meanwhile. lake verify knows what has expired.
@@ -66,7 +97,7 @@ usage: npm run lens -- lake expire --older-than TIME [options]
 
 type Verb = (argv: readonly string[]) => Promise<void>
 
-const VERBS: Readonly<Record<string, Verb>> = { verify, compact, expire }
+const VERBS: Readonly<Record<string, Verb>> = { verify, compact, iceberg, expire }
 
 /** `lens lake VERB`. */
 export async function lake([name = '--help', ...argv]: readonly string[]): Promise<void> {
@@ -108,6 +139,25 @@ async function compact(argv: readonly string[]): Promise<void> {
   say([
     `${inputs} files of ${bytesBefore} bytes are ${outputs} of ${bytesAfter} bytes, ${rows} rows; removed ${removed} files`,
   ])
+}
+
+async function iceberg(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return say([configHelp(ICEBERG_USAGE, ICEBERG)])
+  const { catalog: url, ...config } = loadConfig(ICEBERG, { env: process.env, argv })
+  const store = await openStore(config.lake, process.env)
+  const catalog = createRestCatalog({ ...config, url, now: Date.now })
+  const open = (location: string) => openStore(location, process.env)
+  const parts = { store, catalog, open, known: createKnownLog() }
+  for (;;) {
+    const nowMs = Date.now()
+    const sync = syncTables({ ...parts, nowMs, keepSinceMs: nowMs - config.keepSnapshots }, log)
+    if (config.every === 0) return sync
+    await sync.catch((error: LensError) => {
+      if (error.retryable !== true) throw error
+      log(`${error.message}; trying again`)
+    })
+    await setTimeout(Math.max(0, nowMs + config.every - Date.now()))
+  }
 }
 
 async function expire(argv: readonly string[]): Promise<void> {
