@@ -4,6 +4,7 @@ import { runMain, serviceOptions, startStage } from '../bus/service.ts'
 import { openStore } from '../lake/store.ts'
 import { startArrowServer } from './arrow-server.ts'
 import { exporterConfig } from './config.ts'
+import { createExemplars } from './exemplars.ts'
 import { startMetricsServer } from './metrics-server.ts'
 import { createParquetThread } from './parquet-thread.ts'
 import { createRangeSink } from './range-writer.ts'
@@ -26,11 +27,18 @@ usage: npm run lens -- run exporter [options]
     const sink = createRangeSink(store, createParquetThread())
     const otlp = otlpStage(config, health, process.env, platform.log)
     const spans = spanStage(config, health, process.env, platform.log)
-    const state = metricsPort === 0 ? null : createScrapeState(config.metricsSeriesMax)
+    const { metricsSeriesMax: most, otlpGrouping } = config
+    const scraped =
+      metricsPort === 0
+        ? null
+        : {
+            state: createScrapeState(most),
+            exemplars: createExemplars(otlpGrouping, most),
+          }
     const servers: Listening[] = []
     // Before any stage takes a partition: a port that is taken ends the process.
-    if (state) {
-      servers.push(await startMetricsServer(state, { host: metricsHost, port: metricsPort }))
+    if (scraped) {
+      servers.push(await startMetricsServer(scraped, { host: metricsHost, port: metricsPort }))
       platform.log(`exporter: Prometheus at ${servers.at(-1)!.url}/metrics`)
     }
     if (arrowPort !== 0) {
@@ -39,10 +47,10 @@ usage: npm run lens -- run exporter [options]
       platform.log(`exporter: Arrow at ${servers.at(-1)!.url}/v1/arrow/`)
     }
     const start = <Effect>(spec: StageSpec<Effect>) => startStage(spec, platform, health, onFailure)
-    const running = [await start(lakeStage(config, sink, health))]
+    const running = [await start(lakeStage(config, sink, health, scraped?.exemplars.see))]
     if (otlp) running.push(await start(otlp))
     if (spans) running.push(await start(spans))
-    if (state) running.push(await start(scrapeStage(config, state, health)))
+    if (scraped) running.push(await start(scrapeStage(config, scraped.state, health)))
     platform.log(`exporter: ${store.describe}${otlp ? ' and OTLP' : ''}`)
     return {
       async stop() {

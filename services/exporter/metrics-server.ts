@@ -5,6 +5,7 @@ import { type Listening, serve } from '../bus/listen.ts'
 import { prometheusFamilies } from '../formats/otlp.ts'
 import { type Family, prometheusText } from '../formats/prometheus.ts'
 import { prometheusProtobuf } from '../formats/protobuf-prometheus.ts'
+import type { Exemplars } from './exemplars.ts'
 import type { ScrapeState } from './scrape-state.ts'
 
 const FAMILY = 'io.prometheus.client.MetricFamily'
@@ -47,23 +48,30 @@ export function formFor(accept: string): Form {
   return wishes.filter(({ form }) => form).sort((a, b) => b.q - a.q)[0]?.form ?? TEXT
 }
 
+/** What a scrape is made of. */
+export interface Scraped {
+  readonly state: ScrapeState
+  readonly exemplars?: Exemplars
+}
+
 /** Serves the running totals to Prometheus. Throws LensError configuration_invalid. */
 export async function startMetricsServer(
-  state: ScrapeState,
+  scraped: Scraped,
   at: { readonly host: string; readonly port: number },
 ): Promise<Listening> {
-  const server = createServer((request, response) => void answer(state, request, response))
+  const server = createServer((request, response) => void answer(scraped, request, response))
   return serve(server, at)
 }
 
-async function answer(state: ScrapeState, request: IncomingMessage, response: ServerResponse) {
+async function answer(scraped: Scraped, request: IncomingMessage, response: ServerResponse) {
   const { method, url = '', headers } = request
   if (method !== 'GET' || !/^\/metrics(\?|$)/.test(url)) {
     response.writeHead(404).end('ask for GET /metrics\n')
     return
   }
   const { contentType, write } = formFor(headers.accept ?? '')
-  const body = write(prometheusFamilies(state.points(Date.now())))
+  const points = scraped.state.points(Date.now())
+  const body = write(prometheusFamilies(points, scraped.exemplars?.of))
   const isGzip = /\bgzip\b/.test(headers['accept-encoding'] ?? '')
   response.setHeader('content-type', contentType)
   if (isGzip) response.setHeader('content-encoding', 'gzip')

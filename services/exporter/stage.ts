@@ -1,7 +1,9 @@
+import type { TokenEvents } from '../../schemas/records.ts'
 import { AGGREGATES, RESOURCE_SAMPLES, TOKEN_EVENTS, TRIGGER_EVENTS } from '../../schemas/topics.ts'
 import type { StageHealth } from '../bus/health.ts'
 import type { StageSpec } from '../bus/run.ts'
 import { LensError } from '../core/errors.ts'
+import type { Processor } from '../core/processor.ts'
 import { otlpMetrics, otlpProtobuf } from '../formats/otlp.ts'
 import { spansProtobuf } from '../formats/protobuf-spans.ts'
 import type { ExporterConfig } from './config.ts'
@@ -21,11 +23,15 @@ import { createSpanProcessor, type SpanExport } from './span-processor.ts'
 
 type LakeConfig = Pick<ExporterConfig, 'roll' | 'rowsMax' | 'fileBytesMax' | 'memoryBytesMax'>
 
-/** The lake as a stage: what happened, was measured and triggered, into Parquet files. */
+/**
+ * The lake as a stage: what happened, was measured and triggered, into Parquet files. `see` is given
+ * the token events that it reads.
+ */
 export function lakeStage(
   { roll, rowsMax, fileBytesMax, memoryBytesMax }: LakeConfig,
   sink: RangeSink,
   health: StageHealth,
+  see?: (record: TokenEvents) => void,
 ): StageSpec<LakeRange> {
   const options = { rollMs: roll, rowsMax, bytesMax: fileBytesMax }
   const budget = createLakeBudget(memoryBytesMax)
@@ -35,9 +41,26 @@ export function lakeStage(
     topics: [TOKEN_EVENTS, RESOURCE_SAMPLES, AGGREGATES, TRIGGER_EVENTS],
     // Windowing puts the bad ones of both raw topics there, and nothing else writes to the others.
     deadLetters: false,
-    create: (assignment) => reportStats(createLakeProcessor(assignment, options, budget), health),
+    create(assignment) {
+      const processor = reportStats(createLakeProcessor(assignment, options, budget), health)
+      return see && assignment.topic === TOKEN_EVENTS ? seenBy(see, processor) : processor
+    },
     assigned: budget.reset,
     carryOut: (effect) => writeRange(effect, sink),
+  }
+}
+
+/** The same processor, of whose records somebody else sees each first. */
+function seenBy(
+  see: (record: TokenEvents) => void,
+  processor: Processor<LakeRange>,
+): Processor<LakeRange> {
+  return {
+    ...processor,
+    onBatch(batch) {
+      for (const { bad, value } of batch.records) if (bad === null) see(value as TokenEvents)
+      return processor.onBatch(batch)
+    },
   }
 }
 

@@ -40,7 +40,8 @@ const CONVENTIONS: Readonly<Record<string, string>> = {
   provider: 'gen_ai.provider.name',
 }
 
-function seriesAttributes(series: Readonly<Record<string, string>>): Attributes {
+/** The dimensions of a series by the names of the conventions. */
+export function seriesAttributes(series: Readonly<Record<string, string>>): Attributes {
   const attributes: Attributes = { 'gen_ai.operation.name': 'chat' }
   for (const [name, value] of Object.entries(series)) {
     attributes[CONVENTIONS[name] ?? `latency_lens.${name}`] = value

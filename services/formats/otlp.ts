@@ -13,7 +13,7 @@ import { MEASURES } from '../core/measure/measures.ts'
 import { secondsHistogram } from './otlp-histogram.ts'
 import { type OtlpMetric, type OtlpPoint, type OtlpValue, pointsOf } from './otlp-metric.ts'
 import { VIEWS } from './otlp-views.ts'
-import { type Family, prometheusName } from './prometheus.ts'
+import { type Exemplar, type Family, prometheusName } from './prometheus.ts'
 
 function counter(
   name: string,
@@ -83,15 +83,19 @@ export function otlpMetrics(
   }
 }
 
-/** Points by metric, as Prometheus scrapes them. */
-export function prometheusFamilies(points: readonly OtlpPoint[]): Family[] {
+/** Points by metric, as Prometheus scrapes them, with exemplars for histograms. */
+export function prometheusFamilies(
+  points: readonly OtlpPoint[],
+  exemplarsOf: (point: OtlpPoint) => readonly Exemplar[] = () => [],
+): Family[] {
   const byMetric = Map.groupBy(points, ({ metric }) => metric)
   return METRICS.flatMap((metric) => {
     const own = byMetric.get(metric.name)
     if (!own) return []
     const { description: help, kind } = metric
     const name = prometheusName(metric)
-    return [{ name, help, kind, points: own.map(({ point }) => point) }]
+    const pointOf = (one: OtlpPoint) => ({ ...one.point, exemplars: exemplarsOf(one) })
+    return [{ name, help, kind, points: own.map(pointOf) }]
   })
 }
 

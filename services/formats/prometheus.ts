@@ -6,7 +6,19 @@ import type { OtlpMetric, OtlpValue } from './otlp-metric.ts'
 export interface Family extends Pick<OtlpMetric, 'kind'> {
   readonly name: string
   readonly help: string
-  readonly points: readonly DataPoint<OtlpValue>[]
+  readonly points: readonly FamilyPoint[]
+}
+
+/** A point, and of a histogram some of the requests that it counts. */
+export interface FamilyPoint extends DataPoint<OtlpValue> {
+  readonly exemplars: readonly Exemplar[]
+}
+
+/** One request that was counted: its value in the unit of the family, and when it ended. */
+export interface Exemplar {
+  readonly requestId: string
+  readonly value: number
+  readonly timeMs: number
 }
 
 /** As Prometheus translates OTLP: dots become underscores, the unit and _total are appended. */
@@ -46,22 +58,39 @@ function familyLines({ name, help, kind, points }: Family, form: TextForm): stri
     `# HELP ${family} ${escaped(help, form === 'openmetrics')}`,
     `# TYPE ${family} ${kind}`,
     ...unit,
-    ...points.flatMap((point) => sampleLines(name, point)),
+    ...points.flatMap((point) => sampleLines(name, point, form)),
   ]
 }
 
-function sampleLines(name: string, { attributes, value }: DataPoint<OtlpValue>): string[] {
+function sampleLines(name: string, point: FamilyPoint, form: TextForm): string[] {
+  const { attributes, value, exemplars } = point
   const labels = labelsOf(attributes)
   if (typeof value === 'number') return [`${name}{${labels}} ${value}`]
-  const buckets = classicCounts(value).map(({ bound, count }) => {
-    return `${name}_bucket{${labels},le="${bound}"} ${count}`
+  const shown = form === 'openmetrics' ? exemplars : []
+  const byBucket = new Map(shown.map((one) => [classicBucket(one.value), one]))
+  const all = [...classicCounts(value), { bound: '+Inf', count: value.count }]
+  const buckets = all.map(({ bound, count }, i) => {
+    // Totals lag behind: what is not counted yet is no example of it.
+    const own = count > (all[i - 1]?.count ?? 0) ? exemplarText(byBucket.get(i)) : ''
+    return `${name}_bucket{${labels},le="${bound}"} ${count}${own}`
   })
   return [
     ...buckets,
-    `${name}_bucket{${labels},le="+Inf"} ${value.count}`,
     `${name}_sum{${labels}} ${value.sum}`,
     `${name}_count{${labels}} ${value.count}`,
   ]
+}
+
+function exemplarText(exemplar: Exemplar | undefined): string {
+  if (!exemplar) return ''
+  const { requestId, value, timeMs } = exemplar
+  return ` # {request_id="${escaped(requestId, true)}"} ${value} ${timeMs / 1000}`
+}
+
+/** In which of the classic buckets a number of seconds is counted. */
+export function classicBucket(seconds: number): number {
+  const bucket = BOUNDS_S.findIndex((bound) => seconds <= bound)
+  return bucket < 0 ? BOUNDS_S.length : bucket
 }
 
 /** How many values are at most each bound, a bucket that a bound divides going by its middle. */

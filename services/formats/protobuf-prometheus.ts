@@ -1,8 +1,7 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import type { HrTime } from '@opentelemetry/api'
-import type { DataPoint, ExponentialHistogram } from '@opentelemetry/sdk-metrics'
-import type { OtlpValue } from './otlp-metric.ts'
-import { type Family, labelName } from './prometheus.ts'
+import type { ExponentialHistogram } from '@opentelemetry/sdk-metrics'
+import { type Exemplar, type Family, type FamilyPoint, labelName } from './prometheus.ts'
 
 /** Field numbers of io.prometheus.client, metrics.proto. */
 const FAMILY = { name: 1, help: 2, type: 3, metric: 4, unit: 5 }
@@ -12,8 +11,9 @@ const GAUGE = { value: 1 }
 const COUNTER = { value: 1, createdTimestamp: 3 }
 const HISTOGRAM = {
   ...{ sampleCount: 1, sampleSum: 2, schema: 5, zeroThreshold: 6, zeroCount: 7 },
-  ...{ positiveSpan: 12, positiveDelta: 13, createdTimestamp: 15 },
+  ...{ positiveSpan: 12, positiveDelta: 13, createdTimestamp: 15, exemplars: 16 },
 }
+const EXEMPLAR = { label: 1, value: 2, timestamp: 3 }
 const SPAN = { offset: 1, length: 2 }
 const TIMESTAMP = { seconds: 1, nanos: 2 }
 const TYPES = { counter: 0, gauge: 1, histogram: 4 }
@@ -36,23 +36,17 @@ export function prometheusProtobuf(families: readonly Family[]): Uint8Array {
   return writer.finish()
 }
 
-function writeMetric(
-  writer: BinaryWriter,
-  point: DataPoint<OtlpValue>,
-  kind: Family['kind'],
-): void {
-  const { attributes, startTime, value } = point
+function writeMetric(writer: BinaryWriter, point: FamilyPoint, kind: Family['kind']): void {
+  const { attributes, startTime, value, exemplars } = point
   writer.tag(FAMILY.metric, WireType.LengthDelimited).fork()
   for (const [name, label] of Object.entries(attributes)) {
-    writer.tag(METRIC.label, WireType.LengthDelimited).fork()
-    text(writer, LABEL.name, labelName(name))
-    text(writer, LABEL.value, String(label))
-    writer.join()
+    labelPair(writer, METRIC.label, labelName(name), String(label))
   }
   if (typeof value !== 'number') {
     writer.tag(METRIC.histogram, WireType.LengthDelimited).fork()
     writeHistogram(writer, value)
     timestamp(writer, HISTOGRAM.createdTimestamp, startTime)
+    for (const exemplar of exemplars) writeExemplar(writer, exemplar)
   } else if (kind === 'gauge') {
     writer.tag(METRIC.gauge, WireType.LengthDelimited).fork()
     writer.tag(GAUGE.value, WireType.Bit64).double(value)
@@ -62,6 +56,22 @@ function writeMetric(
     timestamp(writer, COUNTER.createdTimestamp, startTime)
   }
   writer.join().join()
+}
+
+function writeExemplar(writer: BinaryWriter, { requestId, value, timeMs }: Exemplar): void {
+  writer.tag(HISTOGRAM.exemplars, WireType.LengthDelimited).fork()
+  labelPair(writer, EXEMPLAR.label, 'request_id', requestId)
+  writer.tag(EXEMPLAR.value, WireType.Bit64).double(value)
+  const seconds = Math.floor(timeMs / 1000)
+  timestamp(writer, EXEMPLAR.timestamp, [seconds, Math.floor((timeMs % 1000) * 1e6)])
+  writer.join()
+}
+
+function labelPair(writer: BinaryWriter, field: number, name: string, value: string): void {
+  writer.tag(field, WireType.LengthDelimited).fork()
+  text(writer, LABEL.name, name)
+  text(writer, LABEL.value, value)
+  writer.join()
 }
 
 /**

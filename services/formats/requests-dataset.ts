@@ -3,7 +3,8 @@ import { TOKEN_EVENTS } from '../../schemas/topics.ts'
 import { type Column, type Dataset, optional, required, SOURCE_COLUMNS } from './column.ts'
 import { REQUEST_COLUMNS } from './request-columns.ts'
 
-type EndedRequest = TokenEvents & { readonly end: RequestEnd }
+/** The last record of a request. */
+export type EndedRequest = TokenEvents & { readonly end: RequestEnd }
 
 /** Microseconds from the send to the last output chunk; null unless it ended ok with output. */
 function e2eUs({ elapsed_us, gaps_us, end }: EndedRequest): number | null {
@@ -26,6 +27,14 @@ function tpotUs(request: EndedRequest): number | null {
 function queueUs({ started_at, end }: EndedRequest): number | null {
   return end.intended_at === null ? null : Math.max(0, started_at - end.intended_at)
 }
+
+/** What is measured of a request as a whole, by the names of measures; null when it has none. */
+export const REQUEST_MEASURES = {
+  ttft_us: (request: EndedRequest) => request.end.ttft_us,
+  e2e_us: e2eUs,
+  tpot_us: tpotUs,
+  queue_us: queueUs,
+} as const
 
 // An empty error_type or finish_reason means that there is none. An empty dimension stays a text:
 // it is the value that the aggregates of the same requests have.

@@ -36,6 +36,7 @@ export async function startPrometheus(config: string): Promise<Prometheus> {
     `--storage.tsdb.path=${join(folder, 'data')}`,
     `--web.listen-address=${HOST}:${port}`,
     '--web.enable-otlp-receiver',
+    '--enable-feature=exemplar-storage',
   ]
   const logFile = join(folder, 'prometheus.log')
   const child = startChild({ file, args, cwd: folder }, logFile)

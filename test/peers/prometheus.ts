@@ -7,6 +7,8 @@ import type { Aggregate } from '../../schemas/records.ts'
 import { AGGREGATES } from '../../schemas/topics.ts'
 import { bucketMiddle } from '../../services/core/histogram/bucket.ts'
 import { createRandom } from '../../services/core/random.ts'
+import { seriesOf } from '../../services/core/windows/series.ts'
+import { createExemplars } from '../../services/exporter/exemplars.ts'
 import { startMetricsServer } from '../../services/exporter/metrics-server.ts'
 import { createHttpTransport } from '../../services/exporter/otlp-http.ts'
 import { createOtlpProcessor } from '../../services/exporter/otlp-processor.ts'
@@ -15,7 +17,7 @@ import { readOtlpSettings } from '../../services/exporter/otlp-settings.ts'
 import { createOtlpStream } from '../../services/exporter/otlp-stream.ts'
 import { createScrapeState } from '../../services/exporter/scrape-state.ts'
 import { otlpMetrics, otlpProtobuf } from '../../services/formats/otlp.ts'
-import { aggregate, distributionOf } from '../services/formats/records.ts'
+import { aggregate, distributionOf, requestEnd, tokenEvents } from '../services/formats/records.ts'
 import { type Prometheus, startPrometheus } from './prometheus-server.ts'
 
 const RULES = new URL('../../infra/prometheus/rules.yml', import.meta.url).pathname
@@ -35,6 +37,23 @@ interface Rules {
       readonly rules: readonly { readonly health: string; readonly lastError?: string }[]
     }[]
   }
+}
+
+interface Examples {
+  readonly data: readonly {
+    readonly seriesLabels: Readonly<Record<string, string>>
+    readonly exemplars: readonly {
+      readonly labels: Readonly<Record<string, string>>
+      readonly value: string
+    }[]
+  }[]
+}
+
+/** A request that ended just now, with a TTFT that others of its series have too. */
+const ENDED = {
+  request_id: 'req-of-note',
+  started_at: (Date.now() - 1_000) * 1000,
+  end: { ...requestEnd(), ttft_us: 21_000, duration_us: 500_000 },
 }
 
 /** Minutes that have ended by now, of three models, with a thousand values each. */
@@ -72,7 +91,10 @@ describe('Prometheus', function () {
   let stopServer: () => Promise<void>
 
   before(async () => {
-    const server = await startMetricsServer(state, { host: '127.0.0.1', port: 0 })
+    const exemplars = createExemplars(GROUPING, 10_000)
+    const { labels } = seriesOf(all[0]!.series)
+    exemplars.see(tokenEvents({ ...labels, ...ENDED }))
+    const server = await startMetricsServer({ state, exemplars }, { host: '127.0.0.1', port: 0 })
     stopServer = server.stop
     const target = `static_configs: [{targets: ["${server.url.slice('http://'.length)}"]}]`
     const config = `
@@ -173,6 +195,25 @@ scrape_configs:
     expect(endpoints.map(({ labels }) => labels.latency_lens_endpoint).sort()).deep.equal([
       'e-1',
       'e-2',
+    ])
+  })
+
+  it('keeps a request as an example of its bucket, of native histograms and of classic ones', async () => {
+    const end = Date.now() / 1000 + 60
+    const query = new URLSearchParams({
+      query: `{job=~"native|openmetrics"}`,
+      start: '0',
+      end: `${end}`,
+    })
+    const response = await fetch(`${prometheus.url}/api/v1/query_exemplars?${query}`)
+    const { data } = (await response.json()) as Examples
+    const found = data.map(({ seriesLabels, exemplars }) => {
+      return [seriesLabels.job, exemplars[0]!.labels.request_id, Number(exemplars[0]!.value)]
+    })
+    const ttft = found.filter(([, , value]) => value === ENDED.end.ttft_us / 1e6)
+    expect(ttft.map(([job, id]) => `${job} ${id}`).sort()).deep.equal([
+      `native ${ENDED.request_id}`,
+      `openmetrics ${ENDED.request_id}`,
     ])
   })
 

@@ -84,7 +84,7 @@ describe('exporter/metrics-server', () => {
   it('answers GET /metrics, compressed when asked, and nothing else', async () => {
     const state = createScrapeState(100)
     state.take(said('llama'))
-    const server = await startMetricsServer(state, { host: '127.0.0.1', port: 0 })
+    const server = await startMetricsServer({ state }, { host: '127.0.0.1', port: 0 })
     const response = await fetch(`${server.url}/metrics`)
     expect(response.headers.get('content-encoding')).to.equal('gzip')
     expect(await response.text()).to.contain('gen_ai_request_model="llama"')
