@@ -192,7 +192,7 @@ export interface TriggerEvent {
   readonly thresholds: Readonly<Record<string, number>>
 }
 
-export type RuleState = 'inactive' | 'pending' | 'firing'
+export type RuleState = 'inactive' | 'pending' | 'firing' | 'recovering'
 
 /** Internal. Where one rule stands for one series. Topic lens.trigger-state, key = rule and series, compacted. */
 export interface RuleEpisode {
@@ -206,7 +206,7 @@ export interface RuleEpisode {
   readonly evaluated_through: number
   /** Window end at which the condition first held in this episode; 0 when it does not hold. */
   readonly since: number
-  /** For how long it has held since then, windows without an answer left out. */
+  /** For how long it has held since then, or while recovering for how long it has not; windows without an answer left out. */
   readonly held_ms: number
   /** Window end of the last firing, from which the cooldown runs; 0 for never. */
   readonly fired_at: number

@@ -46,12 +46,25 @@ const metricNames = MEASURES.map((measure) => measure.name) as [string, ...strin
 const compared = {
   above: threshold.optional(),
   below: threshold.optional(),
-  minCount: z.int().min(0).default(1),
+  clearBelow: threshold.optional(),
+  clearAbove: threshold.optional(),
+  minCount: z.int().min(0).optional(),
+}
+
+/**
+ * Samples without which a percentile says little: of n there is none above the true one with the
+ * probability q^n, 0.6 % for p95 of 100, 0.7 % for p99 of 500.
+ */
+const MIN_COUNTS: Readonly<Partial<Record<string, number>>> = {
+  p90: 50,
+  p95: 100,
+  p99: 500,
+  p999: 5000,
 }
 
 const comparisons = [
   z.strictObject({ metric: z.enum(metricNames), stat: z.enum(METRIC_STATS), ...compared }),
-  z.strictObject({ rate: z.enum(COUNTERS), ...compared, minCount: z.int().min(0).default(0) }),
+  z.strictObject({ rate: z.enum(COUNTERS), ...compared }),
   z.strictObject({ ratio: z.enum(COUNTERS), of: z.enum(COUNTERS), ...compared }),
   z.strictObject({
     gauge: z.string().min(1),
@@ -92,28 +105,41 @@ const conditionSchemas: Readonly<Record<string, z.ZodType<Condition>>> = {
 }
 
 function toComparison(text: ComparisonText, context: z.RefinementCtx): Condition {
-  const { above, below, minCount } = text
+  const { above, below } = text
   if ((above === undefined) === (below === undefined)) {
     context.addIssue('a comparison has exactly one of above, below')
     return z.NEVER
   }
-  const direction = above === undefined ? 'below' : 'above'
-  const { value, unit } = (above ?? below)!
+  const isAbove = above !== undefined
+  const [clear, other] = isAbove
+    ? (['clearBelow', 'clearAbove'] as const)
+    : (['clearAbove', 'clearBelow'] as const)
+  const leave = text[clear]
+  const { value } = (above ?? below)!
   const units = unitsOf(text)
-  if (!units.includes(unit)) {
+  const wrong = [above, below, leave].find((one) => one && !units.includes(one.unit))
+  if (wrong) {
     const list = units.filter((allowed) => allowed !== '').join(', ')
     context.addIssue(
-      `a threshold in ${unit} cannot be compared with this; write ${list} or a number`,
+      `a threshold in ${wrong.unit} cannot be compared with this; write ${list} or a number`,
     )
-    return z.NEVER
   }
+  if (text[other]) context.addIssue(`what is ${isAbove ? 'above' : 'below'} is left by ${clear}`)
+  const isBeyond = leave && (isAbove ? leave.value > value : leave.value < value)
+  if (isBeyond) context.addIssue(`${clear} is on the far side of the threshold`)
   return {
     kind: 'compare',
     reading: readingOf(text),
-    direction,
+    direction: isAbove ? 'above' : 'below',
     threshold: value,
-    minCount,
+    leave: leave?.value ?? null,
+    minCount: text.minCount ?? minCountOf(text),
   }
+}
+
+function minCountOf(text: ComparisonText): number {
+  if ('rate' in text) return 0
+  return ('metric' in text && MIN_COUNTS[text.stat]) || 1
 }
 
 /** The units in which a reading can be compared. */
@@ -143,13 +169,16 @@ const rule = z
     window: z.enum(['1m', '5m', '15m']),
     when: condition,
     for: duration.default(0),
+    keepFiring: duration.default(0),
     cooldown: duration.default(0),
+    noData: z.enum(['hold', 'ok', 'breach']).default('hold'),
   })
   .transform(
-    ({ window, for: forMs, cooldown, ...rest }): Rule => ({
+    ({ window, for: forMs, keepFiring: keepFiringMs, cooldown, ...rest }): Rule => ({
       ...rest,
       windowMs: WINDOWS[window]!,
       forMs,
+      keepFiringMs,
       cooldownMs: cooldown,
     }),
   )

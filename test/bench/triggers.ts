@@ -120,7 +120,14 @@ const CONDITIONS: readonly Condition[] = [
 ]
 
 function condition(reading: Extract<Condition, { kind: 'compare' }>['reading'], threshold: number) {
-  return { kind: 'compare', reading, direction: 'above', threshold, minCount: 1 } as const
+  return {
+    kind: 'compare',
+    reading,
+    direction: 'above',
+    threshold,
+    leave: null,
+    minCount: 1,
+  } as const
 }
 
 /** Rules of all kinds over all window sizes, each of them on every series. */
@@ -133,6 +140,8 @@ export function rulesOf(count: number): Rule[] {
     windowMs: SIZES_S[i % SIZES_S.length]! * 1000,
     when: CONDITIONS[i % CONDITIONS.length]!,
     forMs: MINUTE_MS,
+    keepFiringMs: 0,
+    noData: 'hold',
     cooldownMs: 10 * MINUTE_MS,
   }))
 }

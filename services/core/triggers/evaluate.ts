@@ -14,34 +14,47 @@ export interface Evaluation {
 /**
  * Evaluates a condition on a final aggregate, by Kleene's logic. `isWhole` says that the series was
  * there for all of the window: else, or when the window is incomplete, a rate is no rate yet, and
- * being below something means nothing.
+ * being below something means nothing. `isOpen` says that the rule fires: then thresholds to leave
+ * count.
  */
-export function evaluate(condition: Condition, aggregate: Aggregate, isWhole: boolean): Evaluation {
+export function evaluate(
+  condition: Condition,
+  aggregate: Aggregate,
+  isWhole: boolean,
+  isOpen = false,
+): Evaluation {
   const observed: Record<string, number> = {}
   const thresholds: Record<string, number> = {}
-  for (const { reading, direction, threshold } of comparisonsOf(condition)) {
+  for (const comparison of comparisonsOf(condition)) {
+    const { reading, direction } = comparison
+    const threshold = limitOf(comparison, isOpen)
     const name = readingName(reading)
     const isOther = (thresholds[name] ?? threshold) !== threshold
     thresholds[isOther ? `${name} ${direction}` : name] = threshold
     const { value } = read(reading, aggregate)
     if (value !== null) observed[name] = value
   }
-  return { verdict: verdictOf(condition, aggregate, isWhole), observed, thresholds }
+  return { verdict: verdictOf(condition, aggregate, isWhole, isOpen), observed, thresholds }
 }
 
 /** The verdict of evaluate alone: nearly every window is asked for no more. */
-export function verdictOf(condition: Condition, aggregate: Aggregate, isWhole: boolean): Verdict {
+export function verdictOf(
+  condition: Condition,
+  aggregate: Aggregate,
+  isWhole: boolean,
+  isOpen = false,
+): Verdict {
   switch (condition.kind) {
     case 'all':
-      return decide(condition.conditions, false, aggregate, isWhole)
+      return decide(condition.conditions, false, aggregate, isWhole, isOpen)
     case 'any':
-      return decide(condition.conditions, true, aggregate, isWhole)
+      return decide(condition.conditions, true, aggregate, isWhole, isOpen)
     case 'not': {
-      const inner = verdictOf(condition.condition, aggregate, isWhole)
+      const inner = verdictOf(condition.condition, aggregate, isWhole, isOpen)
       return inner === null ? null : !inner
     }
     case 'compare':
-      return compare(condition, aggregate, isWhole)
+      return compare(condition, aggregate, isWhole, isOpen)
   }
 }
 
@@ -51,23 +64,34 @@ function decide(
   decisive: boolean,
   aggregate: Aggregate,
   isWhole: boolean,
+  isOpen: boolean,
 ): Verdict {
   let verdict: Verdict = !decisive
   for (const condition of conditions) {
-    const own = verdictOf(condition, aggregate, isWhole)
+    const own = verdictOf(condition, aggregate, isWhole, isOpen)
     if (own === decisive) return decisive
     if (own === null) verdict = null
   }
   return verdict
 }
 
-function compare(comparison: Comparison, aggregate: Aggregate, isWhole: boolean): Verdict {
-  const { reading, direction, threshold, minCount } = comparison
+function compare(
+  comparison: Comparison,
+  aggregate: Aggregate,
+  isWhole: boolean,
+  isOpen: boolean,
+): Verdict {
+  const { reading, direction, minCount } = comparison
   const { value, samples } = read(reading, aggregate)
   if (value === null || samples < minCount) return null
   const isPart = !isWhole || aggregate.incomplete
   if (reading.kind === 'rate' && isPart && direction === 'below') return null
-  return direction === 'above' ? value > threshold : value < threshold
+  const limit = limitOf(comparison, isOpen)
+  return direction === 'above' ? value > limit : value < limit
+}
+
+function limitOf({ threshold, leave }: Comparison, isOpen: boolean): number {
+  return isOpen && leave !== null ? leave : threshold
 }
 
 function* comparisonsOf(condition: Condition): Iterable<Comparison> {

@@ -45,6 +45,8 @@ export interface Comparison {
   readonly reading: Reading
   readonly direction: 'above' | 'below'
   readonly threshold: number
+  /** What counts instead while the rule fires, so that it does not flap; null: the same. */
+  readonly leave: number | null
   /** With fewer samples (of a ratio: of its denominator) the answer is unknown. */
   readonly minCount: number
 }
@@ -61,6 +63,10 @@ export interface Rule {
   readonly when: Condition
   /** How long the condition must hold before the rule fires. */
   readonly forMs: number
+  /** How long it must not hold before the firing is resolved. */
+  readonly keepFiringMs: number
+  /** What no data, or too few, are taken for; `hold`: neither for true nor for false. */
+  readonly noData: 'hold' | 'ok' | 'breach'
   /** How long after a firing the next one is held back. */
   readonly cooldownMs: number
 }
@@ -79,6 +85,8 @@ export function readingName(reading: Reading): string {
   }
 }
 
+const OTHER_SIDE = { above: 'not above', below: 'not below' } as const
+
 /** A condition in words, for a person. */
 export function describeCondition(condition: Condition): string {
   switch (condition.kind) {
@@ -89,8 +97,11 @@ export function describeCondition(condition: Condition): string {
     }
     case 'not':
       return `not ${bracketed(condition.condition)}`
-    case 'compare':
-      return `${readingName(condition.reading)} ${condition.direction} ${condition.threshold}`
+    case 'compare': {
+      const { reading, direction, threshold, leave } = condition
+      const until = leave === null ? '' : `, until ${OTHER_SIDE[direction]} ${leave}`
+      return `${readingName(reading)} ${direction} ${threshold}${until}`
+    }
   }
 }
 

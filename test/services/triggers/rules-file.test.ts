@@ -7,6 +7,7 @@ import { parseRules } from '../../../services/triggers/rules-file.ts'
 
 const MINUTE_MS = 60_000
 const HEAD = 'rules:\n  - name: a\n    window: 5m\n'
+const DEFAULTS = { forMs: 0, keepFiringMs: 0, noData: 'hold' }
 const WHEN = 'when: { rate: requests, below: 10/s }'
 
 /** A file of one rule, from its line 4 on as given. */
@@ -37,17 +38,17 @@ function faultsOf(text: string): string[] {
 }
 
 describe('triggers/rules-file: the rules that ship', () => {
-  const above = { kind: 'compare', direction: 'above' }
+  const above = { kind: 'compare', direction: 'above', leave: null }
   const p95 = { kind: 'metric', metric: 'e2e_us', stat: 'p95' }
   const e2e = { ...above, reading: p95, minCount: 100 }
   const utilization = { kind: 'gauge', gauge: 'gpu_utilization', stat: 'mean' }
   const gpu = { ...above, reading: utilization, threshold: 0.9, minCount: 1 }
-  const requests = { kind: 'compare', reading: { kind: 'rate', counter: 'requests' } }
+  const requests = { kind: 'compare', leave: null, reading: { kind: 'rate', counter: 'requests' } }
   const errors = { ...above, reading: { kind: 'ratio', counter: 'errors', of: 'requests' } }
   const shipped = parseRules(readFileSync(DEFAULT_RULES, 'utf8'), DEFAULT_RULES)
 
   function expectRule(name: string, minutes: number, cooldown: number, more: object): void {
-    const times = { windowMs: minutes * MINUTE_MS, forMs: 0, cooldownMs: cooldown * MINUTE_MS }
+    const times = { windowMs: minutes * MINUTE_MS, cooldownMs: cooldown * MINUTE_MS, ...DEFAULTS }
     const want = { name, severity: 'warning', series: {}, ...times, ...more }
     expect(shipped.filter((rule) => rule.name === name)).to.deep.equal([want])
   }
@@ -114,10 +115,33 @@ describe('triggers/rules-file: values', () => {
     expect([forMs, cooldownMs, ruleOf(`${WHEN}\nfor: 5m`).forMs]).to.deep.equal([3e4, 72e5, 3e5])
   })
 
+  it('wants as many samples of a percentile as it takes to mean something', () => {
+    const minCount = (text: string) => (ruleOf(`when: { ${text} }`).when as Comparison).minCount
+    const stats = ['mean', 'p50', 'p90', 'p95', 'p99', 'p999']
+    const counts = stats.map((stat) => minCount(`metric: e2e_us, stat: ${stat}, above: 1s`))
+    expect(counts).to.deep.equal([1, 1, 50, 100, 500, 5000])
+    expect(minCount('metric: e2e_us, stat: p99, above: 1s, minCount: 7')).to.equal(7)
+    expect(minCount('rate: requests, below: 1/s')).to.equal(0)
+  })
+
+  it('reads what a rule is left by, and for how long, and what no data is', () => {
+    const text = 'when: { metric: e2e_us, stat: p95, above: 200ms, clearBelow: 150ms }'
+    const read = ruleOf(`${text}\nkeepFiring: 5m\nnoData: breach`)
+    expect(read).to.deep.include({ keepFiringMs: 300_000, noData: 'breach' })
+    expect(read.when).to.deep.include({ threshold: 200_000, leave: 150_000 })
+    const low = ruleOf('when: { rate: requests, below: 10/s, clearAbove: 12/s }')
+    expect(low.when).to.deep.include({ threshold: 10, leave: 12 })
+  })
+
   it('fills in what is left out', () => {
-    const common = { severity: 'warning', groupBy: ['model'], series: {}, forMs: 0, cooldownMs: 0 }
+    const labels = { severity: 'warning', groupBy: ['model'], series: {} }
+    const common = { ...labels, ...DEFAULTS, cooldownMs: 0 }
     const reading = { kind: 'gauge', gauge: 'g', stat: 'mean' }
-    const comparison = { kind: 'compare', reading, direction: 'above', threshold: 1, minCount: 1 }
+    const comparison = {
+      kind: 'compare',
+      reading,
+      ...{ direction: 'above', threshold: 1, leave: null, minCount: 1 },
+    }
     const any = { kind: 'any', conditions: [comparison] }
     const when = { kind: 'not', condition: any }
     const rule = ruleOf('when: { not: { any: [{ gauge: g, above: 1 }] } }')
@@ -131,6 +155,17 @@ describe('triggers/rules-file: faults', () => {
   /** What is wrong, lines 4 and on, and how the only message begins, after the name of the file. */
   const faults: readonly (readonly [string, string, string])[] = [
     ['an unknown key', `${WHEN}\ncolour: red`, '5: rules.0: Unrecognized key: "colour"'],
+    [
+      'a threshold to leave on the far side',
+      'when: { gauge: g, above: 5, clearBelow: 6 }',
+      '4: rules.0.when: clearBelow is on the far side of the threshold',
+    ],
+    [
+      'a threshold to leave of the other direction',
+      'when: { gauge: g, above: 5, clearAbove: 6 }',
+      '4: rules.0.when: what is above is left by clearBelow',
+    ],
+    ['no such policy', `${WHEN}\nnoData: maybe`, '5: rules.0.noData: '],
     ['a bad statistic', 'when:\n  gauge: g\n  stat: p95\n  above: 1', '6: rules.0.when.stat: '],
     ['a bad metric', 'when:\n  stat: p95\n  metric: x\n  above: 1', '6: rules.0.when.metric: '],
     ['a bad counter', 'when: { rate: cars, above: 1 }', '4: rules.0.when.rate: '],

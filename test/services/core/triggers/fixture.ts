@@ -60,7 +60,8 @@ export function compare(
   threshold: number,
   more: Partial<Comparison> = {},
 ): Comparison {
-  return { kind: 'compare', reading, direction: 'above', threshold, minCount: 0, ...more }
+  const plain = { direction: 'above', threshold, leave: null, minCount: 0 } as const
+  return { kind: 'compare', reading, ...plain, ...more }
 }
 
 /** p95 of e2e above 100 ms, over five minutes, for each model. */
@@ -73,6 +74,8 @@ export function rule(more: Partial<Rule> = {}): Rule {
     windowMs: 5 * MINUTE_MS,
     when: compare(E2E_P95, 100_000),
     forMs: 0,
+    keepFiringMs: 0,
+    noData: 'hold',
     cooldownMs: 0,
     ...more,
   }
