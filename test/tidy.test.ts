@@ -190,6 +190,8 @@ function mayImport(path: string, name: string): boolean {
   if (layer === 'lake') return target === null || ['core', 'formats', layer].includes(target)
   if (isPure(path) && (target === 'bus' || name.startsWith('node:'))) return false
   if (layer === 'standalone') return true
+  // The command line tries rules as the service would take them.
+  if (layer === 'lens' && target === 'triggers') return true
   return target === null || ['core', 'formats', 'bus', 'lake', layer].includes(target)
 }
 

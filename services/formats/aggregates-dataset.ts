@@ -2,7 +2,14 @@ import type { Aggregate, Distribution } from '../../schemas/records.ts'
 import { AGGREGATES } from '../../schemas/topics.ts'
 import { MEASURES } from '../core/measure/measures.ts'
 import { METRIC_STATS } from '../core/triggers/rule.ts'
-import { type Column, type Dataset, optional, required, SOURCE_COLUMNS } from './column.ts'
+import {
+  type Cells,
+  type Column,
+  type Dataset,
+  optional,
+  required,
+  SOURCE_COLUMNS,
+} from './column.ts'
 import { sortedJson } from './sorted-json.ts'
 
 /** The dimensions that have a column of their own; the others are in the series column. */
@@ -80,3 +87,39 @@ export const AGGREGATE_ROWS: Dataset = {
   timeColumn: 'window_start',
   sortColumns: ['tenant', 'model'],
 }
+
+/** A row as the aggregate that it was made of, without histograms and what nobody asks a rule for. */
+export function aggregateOf(cells: Cells): Aggregate {
+  const row = Object.fromEntries(COLUMNS.map(({ name }, i) => [name, cells[i]!]))
+  const numbers = row as Readonly<Record<string, number>>
+  const metrics = MEASURES.flatMap(({ name }) => {
+    const count = row[`${name}_count`]
+    if (count === null) return []
+    const statistics = STATISTICS.map((statistic) => [
+      statistic,
+      numbers[`${name}_${statistic}`] ?? 0,
+    ])
+    return [[name, { count, ...Object.fromEntries(statistics), histogram: NO_HISTOGRAM }]]
+  })
+  return {
+    series: JSON.parse(row.series as string),
+    size_s: numbers.size_s!,
+    start: numbers.window_start! / 1000,
+    end: numbers.window_end! / 1000,
+    final: true,
+    revision: numbers.revision!,
+    incomplete: row.incomplete as boolean,
+    requests: numbers.requests!,
+    errors: numbers.errors!,
+    cancelled: numbers.cancelled!,
+    errors_by_type: JSON.parse(row.errors_by_type as string),
+    chunks: numbers.chunks!,
+    input_tokens: numbers.input_tokens!,
+    output_tokens: numbers.output_tokens!,
+    metrics: Object.fromEntries(metrics),
+    gauges: JSON.parse(row.gauges as string),
+    goodput: row.goodput as number | null,
+  }
+}
+
+const NO_HISTOGRAM = { scale: 0, zero_count: 0, offset: 0, counts: [] }

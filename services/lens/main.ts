@@ -21,7 +21,7 @@ const COMMANDS: Readonly<
     run: async (argv) => (await import('./formats.ts')).formats(argv),
   },
   lake: {
-    what: 'lake VERB                 verify: is every file whole, each range there once; expire',
+    what: 'lake VERB                 verify, compact, expire; iceberg: the lake as tables',
     run: async (argv) => (await import('./lake.ts')).lake(argv),
   },
   replay: {
@@ -35,6 +35,10 @@ const COMMANDS: Readonly<
   tail: {
     what: 'tail TOPIC [options]      decoded records as they come',
     run: async (argv) => (await import('./tail.ts')).tail(argv),
+  },
+  triggers: {
+    what: 'triggers VERB FILE        check rules, test them, see what they would have fired',
+    run: async (argv) => (await import('./triggers.ts')).triggers(argv),
   },
   topics: {
     what: 'topics [--check]          create the missing topics, or only say which they are',

@@ -1,160 +1,8 @@
 import { isNode, LineCounter, parseDocument, visit } from 'yaml'
 import { z } from 'zod'
 import { LensError } from '../core/errors.ts'
-import { MEASURES } from '../core/measure/measures.ts'
-import {
-  COUNTERS,
-  type Condition,
-  GAUGE_STATS,
-  METRIC_STATS,
-  type Reading,
-  type Rule,
-} from '../core/triggers/rule.ts'
-
-const DURATION_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 }
-
-/** Powers of ten, written behind the digits: 69% is 0.69, which 69 * 0.01 is not. */
-const THRESHOLD_EXPONENTS: Readonly<Record<string, number>> = {
-  '': 0,
-  us: 0,
-  ms: 3,
-  s: 6,
-  '%': -2,
-  '/s': 0,
-}
-
-const duration = z.union([z.string(), z.number()]).transform((text, context) => {
-  const match = /^(\d+)(s|m|h)$/.exec(String(text))
-  if (match) return Number(match[1]) * DURATION_MS[match[2]!]!
-  context.addIssue(`${JSON.stringify(text)} is not a duration; write 30s, 5m or 1h`)
-  return z.NEVER
-})
-
-/** 100ms and 2s are times (kept in microseconds), 90% a share, 10/s a rate, 5 is 5. */
-const threshold = z.union([z.number(), z.string()]).transform((text, context) => {
-  if (typeof text === 'number') return { value: text, unit: '' }
-  const match = /^(-?\d+(?:\.\d+)?)\s*(us|ms|s|%|\/s)?$/.exec(text)
-  const unit = match?.[2] ?? ''
-  if (match) return { value: Number(`${match[1]}e${THRESHOLD_EXPONENTS[unit]}`), unit }
-  context.addIssue(
-    `${JSON.stringify(text)} is no threshold; write 100ms, 2s, 90%, 10/s or a number`,
-  )
-  return z.NEVER
-})
-
-const metricNames = MEASURES.map((measure) => measure.name) as [string, ...string[]]
-const compared = {
-  above: threshold.optional(),
-  below: threshold.optional(),
-  clearBelow: threshold.optional(),
-  clearAbove: threshold.optional(),
-  minCount: z.int().min(0).optional(),
-}
-
-/**
- * Samples without which a percentile says little: of n there is none above the true one with the
- * probability q^n, 0.6 % for p95 of 100, 0.7 % for p99 of 500.
- */
-const MIN_COUNTS: Readonly<Partial<Record<string, number>>> = {
-  p90: 50,
-  p95: 100,
-  p99: 500,
-  p999: 5000,
-}
-
-const comparisons = [
-  z.strictObject({ metric: z.enum(metricNames), stat: z.enum(METRIC_STATS), ...compared }),
-  z.strictObject({ rate: z.enum(COUNTERS), ...compared }),
-  z.strictObject({ ratio: z.enum(COUNTERS), of: z.enum(COUNTERS), ...compared }),
-  z.strictObject({
-    gauge: z.string().min(1),
-    stat: z.enum(GAUGE_STATS).default('mean'),
-    ...compared,
-  }),
-] as const
-
-type ComparisonText = z.infer<(typeof comparisons)[number]>
-
-/** Which schema checks a condition is told by its first word, so that an error names one fault. */
-const condition: z.ZodType<Condition> = z.lazy(() =>
-  z.record(z.string(), z.unknown()).transform((text, context): Condition => {
-    const kinds = ['all', 'any', 'not', 'metric', 'rate', 'ratio', 'gauge'].filter((k) => k in text)
-    const kind = kinds[0]
-    if (!kind || kinds.length > 1) {
-      context.addIssue('a condition has exactly one of all, any, not, metric, rate, ratio, gauge')
-      return z.NEVER
-    }
-    const parsed = conditionSchemas[kind]!.safeParse(text)
-    if (parsed.success) return parsed.data
-    for (const issue of parsed.error.issues) {
-      context.addIssue({ code: 'custom', message: issue.message, path: issue.path })
-    }
-    return z.NEVER
-  }),
-)
-
-const many = z.array(condition).min(1)
-const conditionSchemas: Readonly<Record<string, z.ZodType<Condition>>> = {
-  all: z.strictObject({ all: many }).transform((c) => ({ kind: 'all', conditions: c.all })),
-  any: z.strictObject({ any: many }).transform((c) => ({ kind: 'any', conditions: c.any })),
-  not: z.strictObject({ not: condition }).transform((c) => ({ kind: 'not', condition: c.not })),
-  metric: comparisons[0].transform(toComparison),
-  rate: comparisons[1].transform(toComparison),
-  ratio: comparisons[2].transform(toComparison),
-  gauge: comparisons[3].transform(toComparison),
-}
-
-function toComparison(text: ComparisonText, context: z.RefinementCtx): Condition {
-  const { above, below } = text
-  if ((above === undefined) === (below === undefined)) {
-    context.addIssue('a comparison has exactly one of above, below')
-    return z.NEVER
-  }
-  const isAbove = above !== undefined
-  const [clear, other] = isAbove
-    ? (['clearBelow', 'clearAbove'] as const)
-    : (['clearAbove', 'clearBelow'] as const)
-  const leave = text[clear]
-  const { value } = (above ?? below)!
-  const units = unitsOf(text)
-  const wrong = [above, below, leave].find((one) => one && !units.includes(one.unit))
-  if (wrong) {
-    const list = units.filter((allowed) => allowed !== '').join(', ')
-    context.addIssue(
-      `a threshold in ${wrong.unit} cannot be compared with this; write ${list} or a number`,
-    )
-  }
-  if (text[other]) context.addIssue(`what is ${isAbove ? 'above' : 'below'} is left by ${clear}`)
-  const isBeyond = leave && (isAbove ? leave.value > value : leave.value < value)
-  if (isBeyond) context.addIssue(`${clear} is on the far side of the threshold`)
-  return {
-    kind: 'compare',
-    reading: readingOf(text),
-    direction: isAbove ? 'above' : 'below',
-    threshold: value,
-    leave: leave?.value ?? null,
-    minCount: text.minCount ?? minCountOf(text),
-  }
-}
-
-function minCountOf(text: ComparisonText): number {
-  if ('rate' in text) return 0
-  return ('metric' in text && MIN_COUNTS[text.stat]) || 1
-}
-
-/** The units in which a reading can be compared. */
-function unitsOf(text: ComparisonText): readonly string[] {
-  if ('rate' in text) return ['', '/s']
-  const isTime = 'metric' in text && text.metric.endsWith('_us')
-  return isTime ? ['', 'us', 'ms', 's'] : ['', '%']
-}
-
-function readingOf(text: ComparisonText): Reading {
-  if ('metric' in text) return { kind: 'metric', metric: text.metric, stat: text.stat }
-  if ('rate' in text) return { kind: 'rate', counter: text.rate }
-  if ('ratio' in text) return { kind: 'ratio', counter: text.ratio, of: text.of }
-  return { kind: 'gauge', gauge: text.gauge, stat: text.stat }
-}
+import type { Rule } from '../core/triggers/rule.ts'
+import { ruleCondition, ruleDuration } from './conditions.ts'
 
 const WINDOWS: Readonly<Record<string, number>> = { '1m': 60_000, '5m': 300_000, '15m': 900_000 }
 
@@ -167,10 +15,10 @@ const rule = z
     groupBy: z.array(z.string().min(1)).default(['model']),
     series: z.record(z.string(), z.string()).default({}),
     window: z.enum(['1m', '5m', '15m']),
-    when: condition,
-    for: duration.default(0),
-    keepFiring: duration.default(0),
-    cooldown: duration.default(0),
+    when: ruleCondition,
+    for: ruleDuration.default(0),
+    keepFiring: ruleDuration.default(0),
+    cooldown: ruleDuration.default(0),
     noData: z.enum(['hold', 'ok', 'breach']).default('hold'),
   })
   .transform(
@@ -183,7 +31,9 @@ const rule = z
     }),
   )
 
-const file = z.strictObject({ rules: z.array(rule).min(1) }).superRefine(({ rules }, context) => {
+const ruleList = z.array(rule).min(1)
+
+function checkRules(rules: z.infer<typeof ruleList>, context: z.RefinementCtx): void {
   const names = new Set<string>()
   rules.forEach(({ name, groupBy, series }, i) => {
     if (names.has(name)) issue(context, ['rules', i, 'name'], `the name ${name} is taken`)
@@ -195,17 +45,29 @@ const file = z.strictObject({ rules: z.array(rule).min(1) }).superRefine(({ rule
       issue(context, ['rules', i, 'series', dimension], `${dimension} is not in groupBy`)
     }
   })
-})
+}
 
 function issue(context: z.RefinementCtx, path: (string | number)[], message: string): void {
   context.addIssue({ code: 'custom', path, message })
 }
 
 /**
- * Reads a rules file. Throws LensError rules_invalid that lists every fault with its line.
+ * Reads the rules of a file. Throws LensError rules_invalid that lists every fault with its line.
  * `name` is the file's name, for the messages.
  */
 export function parseRules(text: string, name: string): readonly Rule[] {
+  return parseRulesFile(text, name, z.array(z.unknown())).rules
+}
+
+/** The same with the tests that stand beside the rules, each as this schema has it. */
+export function parseRulesFile<T>(
+  text: string,
+  name: string,
+  tests: z.ZodType<T[]>,
+): { readonly rules: readonly Rule[]; readonly tests: readonly T[] } {
+  const file = z
+    .strictObject({ rules: ruleList, tests: tests.optional() })
+    .superRefine(({ rules }, context) => checkRules(rules, context))
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines })
   const syntax = document.errors.map((error) => {
@@ -222,7 +84,9 @@ export function parseRules(text: string, name: string): readonly Rule[] {
     },
   })
   const parsed = file.safeParse(document.toJS())
-  if (parsed.success) return Object.freeze(parsed.data.rules)
+  if (parsed.success) {
+    return { rules: Object.freeze(parsed.data.rules), tests: parsed.data.tests ?? [] }
+  }
   const faults = parsed.error.issues.map((fault) => {
     const { path, message } = fault
     // An unknown key is named in the fault, not in its path.

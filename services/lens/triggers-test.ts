@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import type { Aggregate, Distribution, TriggerEvent } from '../../schemas/records.ts'
+import { COUNTERS, METRIC_STATS, type Rule } from '../core/triggers/rule.ts'
+import { ruleDuration, ruleThreshold } from '../triggers/conditions.ts'
+import { tryRules } from '../triggers/try-rules.ts'
+
+const amount = ruleThreshold.transform(({ value }) => value)
+const count = z.int().min(0)
+
+/** One window, or `times` alike; what is left out of it is 0 or not there. */
+const window = z.strictObject({
+  times: z.int().min(1).default(1),
+  none: z.literal(true).optional(),
+  ...Object.fromEntries(COUNTERS.map((name) => [name, count.optional()])),
+  metrics: z
+    .record(
+      z.string(),
+      z.strictObject({
+        count: count.default(1000),
+        ...Object.fromEntries(METRIC_STATS.map((name) => [name, amount.optional()])),
+      }),
+    )
+    .default({}),
+  gauges: z.record(z.string(), amount).default({}),
+})
+
+const expected = z.strictObject({
+  at: ruleDuration,
+  state: z.enum(['firing', 'resolved']),
+  rule: z.string().optional(),
+})
+
+/** The tests of a file of rules: windows that come one `every` so often, the first at 0m. */
+export const ruleTests = z.array(
+  z.strictObject({
+    name: z.string().min(1),
+    rule: z.string().optional(),
+    series: z.record(z.string(), z.string()).default({}),
+    every: ruleDuration.prefault('1m'),
+    windows: z.array(window).min(1),
+    expect: z.array(expected).default([]),
+  }),
+)
+
+export type RuleTest = z.infer<typeof ruleTests>[number]
+
+/** What of a test did not come as it says; empty when it did. */
+export function runRuleTest(rules: readonly Rule[], test: RuleTest): readonly string[] {
+  const own = rules.filter(({ name }) => test.rule === undefined || name === test.rule)
+  if (own.length === 0) return [`there is no rule ${test.rule}`]
+  const got = own.flatMap((rule) => tryRules([rule]).give(windowsOf(rule, test)).map(textOf))
+  const only = own.length === 1 ? own[0]!.name : undefined
+  const want = test.expect.map(
+    ({ at, state, rule }) => `${rule ?? only ?? '?'} ${state} at ${at / 60_000}m`,
+  )
+  return [
+    ...want.filter((text) => !got.includes(text)).map((text) => `did not come: ${text}`),
+    ...got.filter((text) => !want.includes(text)).map((text) => `came: ${text}`),
+  ]
+}
+
+function textOf({ rule, state, window_end }: TriggerEvent): string {
+  return `${rule} ${state} at ${(window_end - START_MS) / 60_000}m`
+}
+
+/** Long enough ago that no window begins before 1970. */
+const START_MS = 86_400_000
+
+function windowsOf({ windowMs, groupBy }: Rule, test: RuleTest): Aggregate[] {
+  const series = Object.fromEntries(groupBy.map((name) => [name, test.series[name] ?? 'test']))
+  const all = test.windows.flatMap((one) => Array.from({ length: one.times }, () => one))
+  return all.flatMap(({ times, none, metrics, gauges, ...counters }, i) => {
+    if (none) return []
+    const end = START_MS + i * test.every
+    return [
+      {
+        ...{ series, size_s: windowMs / 1000, start: end - windowMs, end },
+        ...{ final: true, revision: 0, incomplete: false, errors_by_type: {}, goodput: null },
+        ...Object.fromEntries(COUNTERS.map((name) => [name, 0])),
+        ...counters,
+        metrics: mapped(metrics, distributionOf),
+        gauges: mapped(gauges, (v) => ({ count: 1, min: v, max: v, mean: v, last: v })),
+      } as Aggregate,
+    ]
+  })
+}
+
+/** A statistic that a test does not give is no number: nothing is above or below it. */
+function distributionOf(given: z.infer<typeof window>['metrics'][string]): Distribution {
+  const none = Object.fromEntries(METRIC_STATS.map((name) => [name, Number.NaN]))
+  const histogram = { scale: 0, zero_count: 0, offset: 0, counts: [] }
+  return { sum: Number.NaN, ...none, ...given, histogram } as unknown as Distribution
+}
+
+function mapped<T, R>(all: Readonly<Record<string, T>>, of: (one: T) => R): Record<string, R> {
+  return Object.fromEntries(Object.entries(all).map(([name, one]) => [name, of(one)]))
+}

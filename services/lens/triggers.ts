@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import type { TriggerEvent } from '../../schemas/records.ts'
+import { configHelp, loadConfig, toggle } from '../bus/config.ts'
+import { LensError } from '../core/errors.ts'
+import { describeCondition } from '../core/triggers/rule.ts'
+import { openStore } from '../lake/store.ts'
+import { parseRulesFile } from '../triggers/rules-file.ts'
+import { table } from './audit-report.ts'
+import { lakeOption, spanOf, spanOptions } from './lake-options.ts'
+import { backtest, sumUp } from './triggers-backtest.ts'
+import { ruleTests, runRuleTest } from './triggers-test.ts'
+
+const BACKTEST = z.object({
+  ...lakeOption,
+  ...spanOptions,
+  json: toggle.describe('the events, one JSON object a line, instead of the table'),
+})
+
+const USAGE = `Tries rules without a service and without Kafka.
+
+usage: npm run lens -- triggers check FILE
+       npm run lens -- triggers test FILE
+       npm run lens -- triggers backtest FILE [options]
+  npm run lens -- triggers backtest my-rules.yaml --from 2026-11-24T00:00:00Z --to 2026-11-25T00:00:00Z
+
+check     reads a file of rules as the service does, and says each in words
+test      runs the tests of the file: windows given, events expected (docs/triggers.md)
+backtest  what the rules would have fired on the windows of a lake; takes --help
+`
+
+const BACKTEST_USAGE = `What the rules of a file would have fired on the final windows of a lake, with no state before.
+
+usage: npm run lens -- triggers backtest FILE [options]
+  npm run lens -- triggers backtest my-rules.yaml --from 2026-11-24T00:00:00Z
+  npm run -s lens -- triggers backtest my-rules.yaml --lake s3://lake/lens --json | jq .trigger_id`
+
+type Verb = (file: string, argv: readonly string[]) => void | Promise<void>
+
+const VERBS: Readonly<Record<string, Verb>> = { check, test, backtest: backtestFile }
+
+/** `lens triggers VERB FILE`. */
+export async function triggers([name = '--help', ...argv]: readonly string[]): Promise<void> {
+  if (name === '--help') return say([USAGE.trimEnd()])
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined
+  if (!verb) {
+    const known = Object.keys(VERBS).join(', ')
+    throw new LensError('configuration_invalid', `there is no triggers ${name}; one of ${known}`)
+  }
+  if (argv.includes('--help')) {
+    return say([name === 'backtest' ? configHelp(BACKTEST_USAGE, BACKTEST) : USAGE.trimEnd()])
+  }
+  const [file, ...options] = argv
+  if (file === undefined || file.startsWith('--')) {
+    const message = `give a file of rules: npm run lens -- triggers ${name} FILE`
+    throw new LensError('configuration_invalid', message)
+  }
+  await verb(file, options)
+}
+
+function read(file: string) {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new LensError('rules_invalid', `${file}: ${(cause as Error).message}`, { cause })
+  }
+  return parseRulesFile(text, file, ruleTests)
+}
+
+function check(file: string): void {
+  const { rules } = read(file)
+  const rows = rules.map(({ name, severity, groupBy, windowMs, when, ...rule }) => {
+    const times = [rule.forMs, rule.keepFiringMs, rule.cooldownMs].map(minutes)
+    return [name, severity, groupBy.join(','), minutes(windowMs), ...times, describeCondition(when)]
+  })
+  say(table(['rule', 'severity', 'of each', 'window', 'for', 'keep', 'cooldown', 'when'], rows))
+}
+
+function test(file: string): void {
+  const { rules, tests } = read(file)
+  const said = tests.map((one) => {
+    const faults = runRuleTest(rules, one)
+    if (faults.length > 0) process.exitCode = 1
+    return [
+      `${faults.length === 0 ? 'ok' : 'FAILED'}  ${one.name}`,
+      ...faults.map((why) => `        ${why}`),
+    ]
+  })
+  if (tests.length === 0) throw new LensError('rules_invalid', `${file} has no tests`)
+  say(said.flat())
+}
+
+async function backtestFile(file: string, argv: readonly string[]): Promise<void> {
+  const config = loadConfig(BACKTEST, { env: process.env, argv })
+  const { rules } = read(file)
+  const store = await openStore(config.lake, process.env)
+  const events: TriggerEvent[] = []
+  for await (const event of backtest(store, rules, spanOf(config), log)) {
+    if (config.json) say([JSON.stringify(event)])
+    else events.push(event)
+  }
+  if (config.json) return
+  const rows = sumUp(events).map(({ rule, series, times, heldMs, longestMs, first, lastEnd }) => {
+    return [rule, series, times, minutes(heldMs), minutes(longestMs), first, lastEnd ?? 'fires']
+  })
+  say(table(['rule', 'series', 'fired', 'held', 'longest', 'first', 'resolved'], rows))
+}
+
+function minutes(ms: number): string {
+  return `${ms / 60_000}m`
+}
+
+function say(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function log(line: string): void {
+  process.stderr.write(`${line}\n`)
+}

@@ -1,0 +1,143 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { Aggregate, TriggerEvent } from '../../../schemas/records.ts'
+import { AGGREGATES } from '../../../schemas/topics.ts'
+import { AGGREGATE_ROWS, aggregateOf } from '../../../services/formats/aggregates-dataset.ts'
+import { type Cells, cellsOf } from '../../../services/formats/column.ts'
+import { createFileStore } from '../../../services/lake/file-store.ts'
+import { lakePath } from '../../../services/lake/lake-path.ts'
+import { backtest, sumUp } from '../../../services/lens/triggers-backtest.ts'
+import { ruleTests, runRuleTest } from '../../../services/lens/triggers-test.ts'
+import { parseRulesFile } from '../../../services/triggers/rules-file.ts'
+import { tryRules } from '../../../services/triggers/try-rules.ts'
+import { NOON_MS } from '../../records.ts'
+import { distribution, MINUTE_MS, rule, windowEnding, windows } from '../core/triggers/fixture.ts'
+import { bytesOf } from '../exporter/lake-log.ts'
+
+const ALWAYS = { fromUs: Number.NEGATIVE_INFINITY, toUs: Number.POSITIVE_INFINITY }
+const RULES = `
+rules:
+  - name: slow
+    window: 5m
+    when: { metric: e2e_us, stat: p95, above: 200ms, clearBelow: 150ms }
+    for: 1m
+  - name: idle
+    window: 1m
+    groupBy: []
+    when: { rate: requests, below: 1/s }
+`
+
+function faultsOf(test: string): readonly string[] {
+  const { rules, tests } = parseRulesFile(`${RULES}tests:\n${test}`, 'r.yaml', ruleTests)
+  return runRuleTest(rules, tests[0]!)
+}
+
+describe('lens triggers test', () => {
+  const slow = '    windows: [{ metrics: { e2e_us: { p95: 250ms } }, times: 2 }'
+  const low = '{ metrics: { e2e_us: { p95: 100ms } } }]'
+
+  it('takes what comes as it is expected', () => {
+    const expected = '    expect: [{ at: 1m, state: firing }, { at: 2m, state: resolved }]'
+    expect(faultsOf(`  - name: t\n    rule: slow\n${slow}, ${low}\n${expected}`)).to.deep.equal([])
+  })
+
+  it('names what did not come, and what came and was not expected', () => {
+    const expected = '    expect: [{ at: 2m, state: firing }]'
+    expect(faultsOf(`  - name: t\n    rule: slow\n${slow}]\n${expected}`)).to.deep.equal([
+      'did not come: slow firing at 2m',
+      'came: slow firing at 1m',
+    ])
+    expect(faultsOf('  - name: t\n    rule: other\n    windows: [{}]')).to.deep.equal([
+      'there is no rule other',
+    ])
+  })
+
+  it('has windows that are not there, too few samples, counts and every rule of the file', () => {
+    const some = '{ requests: 600 }, { requests: 6 }, { none: true }, { requests: 6 }'
+    const few = '{ metrics: { e2e_us: { p95: 9s, count: 99 } }, requests: 600, times: 3 }'
+    const expected =
+      '{ rule: idle, at: 1m, state: firing }, { rule: idle, at: 4m, state: resolved }'
+    expect(
+      faultsOf(`  - name: t\n    windows: [${some}, ${few}]\n    expect: [${expected}]`),
+    ).to.deep.equal([])
+  })
+
+  it('says where a test cannot be read', () => {
+    const read = () => faultsOf('  - name: t\n    windows: [{ request: 1 }]')
+    expect(read).to.throw('r.yaml:13: tests.0.windows.0: Unrecognized key: "request"')
+  })
+
+  it('runs the tests of the rules that ship as an example', async () => {
+    const path = new URL('../../../docs/examples/rules.yaml', import.meta.url)
+    const { rules, tests } = parseRulesFile(await readFile(path, 'utf8'), 'rules.yaml', ruleTests)
+    expect(tests.length).to.be.at.least(3)
+    for (const test of tests) expect(runRuleTest(rules, test), test.name).to.deep.equal([])
+  })
+})
+
+describe('lens triggers backtest', () => {
+  let folder: string
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lens-backtest-'))
+  })
+  afterEach(() => rm(folder, { recursive: true }))
+
+  /** A lake with these windows, in files as the exporter makes them. */
+  async function lakeOf(all: readonly Aggregate[]) {
+    const store = createFileStore(folder)
+    const files = new Map<string, Cells[]>()
+    const place = { dataset: 'aggregates', topic: AGGREGATES, partition: 0, from: 0 }
+    for (const [offset, record] of all.entries()) {
+      const row = cellsOf(AGGREGATE_ROWS.columns, { partition: 0, offset, record })
+      const path = lakePath(place, record.start * 1000)!
+      files.set(path, [...(files.get(path) ?? []), (row as { cells: Cells }).cells])
+    }
+    const range = { topic: AGGREGATES, partition: 0, from: 0, to: all.length }
+    for (const [path, rows] of files) {
+      await store.create(path, bytesOf({ path, dataset: 'aggregates', rows }, range))
+    }
+    return store
+  }
+
+  async function fired(all: readonly Aggregate[], span = ALWAYS): Promise<TriggerEvent[]> {
+    const store = await lakeOf(all)
+    const events: TriggerEvent[] = []
+    for await (const event of backtest(store, [SLOW], span, () => {})) events.push(event)
+    return events
+  }
+
+  const SLOW = rule({ forMs: MINUTE_MS, cooldownMs: 3 * MINUTE_MS })
+  /** Two hours, so that files end in the midst of what fires. */
+  const LOG = windows(`${'+-+++-?+'.repeat(14)}++++++++`)
+
+  it('fires what the service would have fired, however the log lies in files', async () => {
+    const wanted = tryRules([SLOW]).give(LOG)
+    expect(wanted.length).to.be.above(20)
+    expect(await fired(LOG)).to.deep.equal(wanted)
+    // The order within an hour is not that of the log, and corrections are none.
+    const correction = windowEnding(3, { revision: 1, metrics: { e2e_us: distribution() } })
+    await rm(folder, { recursive: true })
+    expect(await fired([correction, ...LOG.toReversed()])).to.deep.equal(wanted)
+  })
+
+  it('reads a window back as far as a rule can ask', () => {
+    const window = windowEnding(7, { incomplete: true, goodput: 0.5, errors_by_type: { x: 30 } })
+    const row = cellsOf(AGGREGATE_ROWS.columns, { partition: 0, offset: 1, record: window })
+    const { metrics, ...rest } = aggregateOf((row as { cells: Cells }).cells)
+    const { metrics: own, ...others } = window
+    expect(rest).to.deep.equal(others)
+    expect({ ...metrics.e2e_us, histogram: null }).deep.equal({ ...own.e2e_us, histogram: null })
+  })
+
+  it('sums up how often, how long, and what fires still', async () => {
+    expect(sumUp(tryRules([SLOW]).give(windows('-++--+++')))).to.deep.equal([
+      {
+        ...{ rule: 'e2e-p95-high', series: '{"model":"m-1"}', times: 2 },
+        ...{ heldMs: 60_000, longestMs: 60_000, lastEnd: null },
+        first: new Date(NOON_MS + 2 * MINUTE_MS).toISOString(),
+      },
+    ])
+  })
+})
