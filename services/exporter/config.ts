@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { commonOptions, duration } from '../bus/config.ts'
+import { labelName } from '../formats/prometheus.ts'
 
 const ROLL_MIN_MS = 1000
 const ROLL_MAX_MS = 3_600_000
@@ -12,8 +13,9 @@ function dimensionsOf(text: string): readonly string[] {
   return names.filter((name) => name !== '')
 }
 
+/** Also as labels, in which whatever is no letter or digit is the same. */
 function isEachOnce(names: readonly string[]): boolean {
-  return new Set(names).size === names.length
+  return new Set(names.map(labelName)).size === names.length
 }
 
 /** The exporter's options. */
@@ -54,7 +56,9 @@ export const exporterConfig = z.object({
     .int()
     .min(1)
     .default(50_000)
-    .describe('Time series that a scrape has at most, histograms as one: later ones are left out'),
+    .describe(
+      'Totals that a scrape has at most, histograms as one, and as many gauges: others are left out',
+    ),
   arrowPort: port.describe('serve GET /v1/arrow/DATASET for notebooks on this port; 0 = off'),
   arrowHost: z
     .string()
@@ -64,7 +68,7 @@ export const exporterConfig = z.object({
     .string()
     .default('')
     .meta({ env: 'OTEL_EXPORTER_OTLP_ENDPOINT' })
-    .describe('Base URL of OTLP, for one-minute metrics and spans; empty = off'),
+    .describe('Base URL of OTLP, for metrics and spans; empty = off'),
   spanShare: z
     .literal('')
     .transform(() => null)
@@ -78,15 +82,20 @@ export const exporterConfig = z.object({
   otlpGrouping: z
     .string()
     .transform(dimensionsOf)
-    .refine(isEachOnce, 'names a dimension twice')
+    .refine(isEachOnce, 'names a dimension twice, or two that are one label to Prometheus')
     .prefault('model,endpoint,region,tenant')
     .describe('Dimensions of the one grouping whose minutes are totals in OTLP and a scrape'),
   otlpViews: z
     .string()
-    .transform((text) => (text === 'none' ? [] : text.split(';').map(dimensionsOf)))
-    .refine((all) => all.every(isEachOnce), 'names a dimension twice')
+    .transform((text) => (/^(none)?$/i.test(text) ? [] : text.split(';').map(dimensionsOf)))
+    .refine(
+      (all) => all.every(isEachOnce),
+      'names a dimension twice, or two that are one label to Prometheus',
+    )
     .prefault('model;endpoint')
-    .describe('Groupings whose 5 and 15 minutes are gauges there, as windowing has them; or none'),
+    .describe(
+      'Groupings of windowing whose windows of 5 and 15 minutes are gauges in OTLP and a scrape; or none',
+    ),
 })
 
 export type ExporterConfig = Readonly<z.infer<typeof exporterConfig>>

@@ -44,7 +44,11 @@ export function createExemplars(grouping: Grouping, seriesMax: number): Exemplar
         keep(keyOf(otel, attributes), { requestId: record.request_id, value: us / 1e6, timeMs })
       }
     },
-    of: ({ metric, point }) => [...(all.get(keyOf(metric, point.attributes))?.values() ?? [])],
+    of({ metric, point }) {
+      const own = all.get(keyOf(metric, point.attributes))?.values() ?? []
+      // An older one is not counted in a total that began after it.
+      return [...own].filter(({ timeMs }) => timeMs >= point.startTime[0] * 1000)
+    },
   }
 }
 

@@ -1,10 +1,11 @@
 import type { Aggregate } from '../../schemas/records.ts'
 import { chunksOf } from '../core/chunks.ts'
 import type { Assignment, Commit, Plan, Processor } from '../core/processor.ts'
+import { seriesOf } from '../core/windows/series.ts'
 import { otlpPoints } from '../formats/otlp.ts'
 import type { OtlpPoint } from '../formats/otlp-metric.ts'
-import { viewPoints } from '../formats/otlp-views.ts'
-import { createOtlpStream, type Temporality } from './otlp-stream.ts'
+import { isViewPoint, viewPoints } from '../formats/otlp-views.ts'
+import { createOtlpStream, streamStartMs, type Temporality } from './otlp-stream.ts'
 
 /** What to send to the OTLP endpoint in one request, as data. */
 export interface OtlpExport {
@@ -25,7 +26,7 @@ export interface OtlpStats {
   exported: number
   /** Windows of 5 and 15 minutes, as gauges. */
   views: number
-  /** Windows that came again: statistics repeats what it may not have published. */
+  /** Windows that came again, or behind a later one of a view. */
   repeats: number
   /** Windows that came behind a later one of their series, and are in the next that is said. */
   folded: number
@@ -78,6 +79,8 @@ export function createOtlpProcessor(
   let from = begun ?? firstOffset
   /** What was said last of each series in the replay: to be said when it is over, at once. */
   const held = new Map<string, OtlpPoint>()
+  /** Up to where each view has been said. */
+  const viewEnds = new Map<string, number>()
   const idle: Plan<OtlpExport> = {
     outputs: [],
     effects: [],
@@ -102,15 +105,35 @@ export function createOtlpProcessor(
     return revision === 0
   }
 
-  function pointsOf(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
-    if (isView(aggregate)) {
-      stats.views += 1
-      return viewPoints(aggregate)
+  /** A gauge does not go back in time, nor say again what it has said. */
+  function viewOf(aggregate: Aggregate): readonly OtlpPoint[] {
+    const key = `${aggregate.size_s} ${seriesOf(aggregate.series).key}`
+    if (aggregate.end <= (viewEnds.get(key) ?? 0)) {
+      stats.repeats += 1
+      return []
     }
-    if (!isExported(aggregate)) return []
+    viewEnds.set(key, aggregate.end)
+    stats.views += 1
+    return viewPoints(aggregate)
+  }
+
+  /** With another stream, what was of the one before is let go of. */
+  function enter(offset: number): void {
+    from = offset
+    const startMs = streamStartMs(stream.number())
+    for (const [key, end] of viewEnds) if (end <= startMs) viewEnds.delete(key)
+    for (const [key, point] of held) if (!isViewPoint(point)) held.delete(key)
+  }
+
+  function pointsOf(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
+    if (isView(aggregate)) return viewOf(aggregate)
     const before = stream.number()
-    const said = stream.add(aggregate)
-    if (stream.number() !== before) from = offset
+    const isOurs = isExported(aggregate)
+    // Also where no series of ours has windows, whoever comes next need not read from long ago.
+    if (!isOurs && aggregate.final && aggregate.size_s === WINDOW_S) stream.passBy(aggregate)
+    const said = isOurs ? stream.add(aggregate) : null
+    if (stream.number() !== before) enter(offset)
+    if (said === null) return []
     if (typeof said === 'string') {
       stats[said] += 1
       return []
@@ -122,11 +145,9 @@ export function createOtlpProcessor(
   /** What an earlier owner has said: it is in no count of this one. */
   function replay(offset: number, aggregate: Aggregate): void {
     const before = { ...stats }
-    const number = stream.number()
     const points = pointsOf(offset, aggregate)
     Object.assign(stats, before)
     if (!saysAll) return
-    if (stream.number() !== number) held.clear()
     for (const point of points) held.set(pointKey(point), point)
   }
 

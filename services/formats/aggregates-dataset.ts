@@ -88,7 +88,7 @@ export const AGGREGATE_ROWS: Dataset = {
   sortColumns: ['tenant', 'model'],
 }
 
-/** A row as the aggregate that it was made of, without histograms and what nobody asks a rule for. */
+/** A row as the aggregate that it was made of, but for the histograms, which no rule reads. */
 export function aggregateOf(cells: Cells): Aggregate {
   const row = Object.fromEntries(COLUMNS.map(({ name }, i) => [name, cells[i]!]))
   const numbers = row as Readonly<Record<string, number>>

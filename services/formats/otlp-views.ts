@@ -17,7 +17,7 @@ function view(
 ): OtlpMetric {
   const values: OtlpMetric['values'] = (aggregate) => {
     const window = `${aggregate.size_s / 60}m`
-    const own = { window, 'latency_lens.grouping': groupingOf(aggregate.series) }
+    const own = { window, grouping: groupingOf(aggregate.series) }
     return valuesOf(aggregate).map(([value, more]) => [value, { ...own, ...more }])
   }
   return { name: `${PREFIX}${name}`, unit, description, kind: 'gauge', values }
@@ -36,6 +36,9 @@ function measureView({ name, unit, unitShift, formula }: Measure): OtlpMetric {
 /** What a window says of itself: the gauges that 5 and 15 minutes are seen as. */
 export const VIEWS: readonly OtlpMetric[] = [
   ...MEASURES.map(measureView),
+  view('observations', '{observation}', 'How many values a measure has', ({ metrics }) => {
+    return Object.entries(metrics).map(([measure, { count }]) => [count, { measure }])
+  }),
   view('requests', '{request}/s', 'Requests that ended', ({ requests, size_s }) => {
     return [[requests / size_s, {}]]
   }),

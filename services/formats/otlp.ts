@@ -13,7 +13,7 @@ import { MEASURES } from '../core/measure/measures.ts'
 import { secondsHistogram } from './otlp-histogram.ts'
 import { type OtlpMetric, type OtlpPoint, type OtlpValue, pointsOf } from './otlp-metric.ts'
 import { VIEWS } from './otlp-views.ts'
-import { type Exemplar, type Family, prometheusName } from './prometheus.ts'
+import { counted, type Exemplar, type Family, prometheusName } from './prometheus.ts'
 
 function counter(
   name: string,
@@ -94,7 +94,9 @@ export function prometheusFamilies(
     if (!own) return []
     const { description: help, kind } = metric
     const name = prometheusName(metric)
-    const pointOf = (one: OtlpPoint) => ({ ...one.point, exemplars: exemplarsOf(one) })
+    const pointOf = (one: OtlpPoint) => {
+      return { ...one.point, exemplars: counted(one.point.value, exemplarsOf(one)) }
+    }
     return [{ name, help, kind, points: own.map(pointOf) }]
   })
 }

@@ -70,9 +70,7 @@ function sampleLines(name: string, point: FamilyPoint, form: TextForm): string[]
   const byBucket = new Map(shown.map((one) => [classicBucket(one.value), one]))
   const all = [...classicCounts(value), { bound: '+Inf', count: value.count }]
   const buckets = all.map(({ bound, count }, i) => {
-    // Totals lag behind: what is not counted yet is no example of it.
-    const own = count > (all[i - 1]?.count ?? 0) ? exemplarText(byBucket.get(i)) : ''
-    return `${name}_bucket{${labels},le="${bound}"} ${count}${own}`
+    return `${name}_bucket{${labels},le="${bound}"} ${count}${exemplarText(byBucket.get(i))}`
   })
   return [
     ...buckets,
@@ -85,6 +83,16 @@ function exemplarText(exemplar: Exemplar | undefined): string {
   if (!exemplar) return ''
   const { requestId, value, timeMs } = exemplar
   return ` # {request_id="${escaped(requestId, true)}"} ${value} ${timeMs / 1000}`
+}
+
+/** Those of exemplars whose bucket counts something: totals lag behind what has happened. */
+export function counted(value: OtlpValue, exemplars: readonly Exemplar[]): readonly Exemplar[] {
+  if (typeof value === 'number' || exemplars.length === 0) return []
+  const all = [...classicCounts(value).map(({ count }) => count), value.count]
+  return exemplars.filter((one) => {
+    const bucket = classicBucket(one.value)
+    return all[bucket]! > (all[bucket - 1] ?? 0)
+  })
 }
 
 /** In which of the classic buckets a number of seconds is counted. */

@@ -22,7 +22,7 @@ const USAGE = `Tries rules without a service and without Kafka.
 usage: npm run lens -- triggers check FILE
        npm run lens -- triggers test FILE
        npm run lens -- triggers backtest FILE [options]
-  npm run lens -- triggers backtest my-rules.yaml --from 2026-11-24T00:00:00Z --to 2026-11-25T00:00:00Z
+  npm run lens -- triggers check my-rules.yaml
 
 check     reads a file of rules as the service does, and says each in words
 test      runs the tests of the file: windows given, events expected (docs/triggers.md)

@@ -28,7 +28,8 @@ describe('faults/lake-disk', function () {
     const report = JSON.parse(stdout) as DiskReport
     expect(report.said).match(/waiting \d+ ms: cannot write .*: the disk is full/)
     expect(report.met).at.least(5)
-    expect(report.markersThen).below(8)
+    // It filled while the exporter wrote.
+    expect(report.markersThen).within(1, 7)
     expect(report.markersNow).equal(8)
     expect(report.faults).deep.equal([])
     expect(report.findings).deep.equal([])

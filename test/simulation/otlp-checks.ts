@@ -150,7 +150,7 @@ function viewOf({ series, size_s, requests }: Aggregate): [key: string, bits: bi
   const labels = [
     'gen_ai.operation.name=chat',
     `${name === 'model' ? 'gen_ai.request.model' : 'latency_lens.endpoint'}=${value}`,
-    `latency_lens.grouping=${name}`,
+    `grouping=${name}`,
     `window=${size_s / 60}m`,
   ]
   const bits = Buffer.alloc(8)

@@ -58,6 +58,14 @@ describe('exporter/exemplars', () => {
     exemplars.see(ended('native-1', 95_000))
     const families = prometheusFamilies(otlpPoints(aggregate({ metrics: METRICS })), exemplars.of)
     expect(Buffer.from(prometheusProtobuf(families)).toString('latin1')).to.contain('native-1')
+    exemplars.see(ended('early-1', 5_000))
+    const later = prometheusFamilies(otlpPoints(aggregate({ metrics: METRICS })), exemplars.of)
+    const ttft = later.find(({ name }) => name === TTFT)!
+    expect(ttft.points[0]!.exemplars.map(({ requestId }) => requestId)).to.deep.equal(['native-1'])
+    // Of a total that began after it, it is none.
+    const start = T0_MS + 3_600_000
+    const anew = otlpPoints(aggregate({ metrics: METRICS, start, end: start + 60_000 }))
+    expect(anew.flatMap(exemplars.of)).to.deep.equal([])
   })
 
   it('takes no id that is too long, no request that has not ended, and forgets the oldest', () => {

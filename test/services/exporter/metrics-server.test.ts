@@ -40,6 +40,22 @@ describe('exporter/scrape-state', () => {
     expect(state.points(T0_MS)).to.deep.equal([])
   })
 
+  it('keeps gauges when totals begin anew, and has room for them beside the totals', () => {
+    const window = aggregate({ size_s: 300, series: { model: 'a' }, end: T0_MS + STREAM_MS })
+    const views = { ...said('a'), points: viewPoints(window) }
+    const state = createScrapeState(views.points.length)
+    state.take(said('a'))
+    expect(state.take(views)).to.equal(0)
+    state.take(said('c', T0_MS + STREAM_MS))
+    const { length } = said('c').points
+    expect(state.points(T0_MS + STREAM_MS)).to.have.length(length + views.points.length)
+    const others = viewPoints({ ...window, series: { model: 'b' }, end: window.end + 900_000 })
+    expect(state.take({ ...views, points: others })).to.equal(others.length)
+    // What is over makes room.
+    state.points(T0_MS + STREAM_MS + 900_000)
+    expect(state.take({ ...views, points: others })).to.equal(0)
+  })
+
   it('has gauges of windows for a while', () => {
     const state = createScrapeState(100)
     const window = aggregate({ size_s: 300, series: { model: 'a' }, end: T0_MS })

@@ -81,7 +81,8 @@ describe('exporter/otlp-processor', () => {
     ]
     const plan = give(processor, [...recordsOf(others), bad])
     expect(plan.effects).to.deep.equal([])
-    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '{"from":0}' })
+    // The first minute of any grouping is where its stream begins.
+    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '{"from":1}' })
     expect(processor.stats).to.deep.equal({
       records: 6,
       bad: 1,
@@ -156,6 +157,37 @@ describe('exporter/otlp-processor', () => {
     const wanted = [windows[0]!, windows[1]!, windows[4]!, windows[5]!].flatMap(viewPoints)
     expect(pointsOf(plan)).to.deep.equal(wanted)
     expect(processor.stats).to.deep.include({ views: 4, exported: 0, otherSeries: 8 })
+  })
+
+  it('says a larger window once, and none behind a later one, whoever was there before', () => {
+    const size = { size_s: 300, series: { model: 'llama' } }
+    const at = (minutes: number) => {
+      const end = T0_MS + minutes * 60_000
+      return aggregate({ ...size, start: end - 300_000, end })
+    }
+    const [first, second] = [at(6), at(7)]
+    const processor = processorOf({ views: [['model']] })
+    const ends = (plan: Plan<OtlpExport>) =>
+      new Set(pointsOf(plan).map(({ point }) => point.endTime[0] * 1000))
+    const plan = give(processor, recordsOf([second, first, second]))
+    expect(ends(plan)).to.deep.equal(new Set([second.end]))
+    expect(processor.stats).to.deep.include({ views: 1, repeats: 2 })
+    // To a scrape the next owner says the last one, though a stream has begun in between.
+    const log = recordsOf([first, second, ...minutes(7)])
+    const next = processorOf(
+      { views: [['model']], saysAll: true },
+      { offset: log.length, metadata: '{"from":0}' },
+    )
+    expect(ends(give(next, log)).has(second.end)).to.equal(true)
+  })
+
+  it('need not be read from long ago where no series of its own has windows', () => {
+    const others = minutes(400).map((window) => ({ ...window, series: { model: 'llama' } }))
+    const log = recordsOf(others)
+    const { commit } = give(processorOf({ views: [['model']] }), log)
+    const { from } = JSON.parse(commit!.metadata) as { from: number }
+    expect(from).to.be.above(360)
+    expect(processorOf({}, commit).startOffset).to.equal(from)
   })
 
   it('takes the grouping in any order of its dimensions', () => {

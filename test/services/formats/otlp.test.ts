@@ -146,6 +146,7 @@ describe('formats/otlp', function () {
         's',
       ]),
       ['latency_lens.view.guard_share', '1'],
+      ['latency_lens.view.observations', '{observation}'],
       ['latency_lens.view.requests', '{request}/s'],
       ['latency_lens.view.output_tokens', '{token}/s'],
       ['latency_lens.view.errors', '1'],
@@ -154,7 +155,7 @@ describe('formats/otlp', function () {
     const tpot = metrics[3]!.gauge?.data_points
     const more = [
       ['window', '15m'],
-      ['latency_lens.grouping', 'endpoint,model,region,tenant'],
+      ['grouping', 'endpoint,model,region,tenant'],
     ] as const
     expect(tpot).to.deep.equal(
       ['0.5', '0.95', '0.99'].map((quantile) => ({

@@ -59,11 +59,12 @@ describe('formats/prometheus', () => {
     const families = prometheusFamilies(viewPoints(window))
     const lines = prometheusText(families, 'openmetrics').split('\n')
     const own = 'gen_ai_operation_name="chat",latency_lens_endpoint="e",window="5m"'
-    const labels = `${own},latency_lens_grouping="endpoint"`
+    const labels = `${own},grouping="endpoint"`
     expect(lines.filter((line) => !line.startsWith('#'))).to.deep.equal([
       `latency_lens_view_ttft_seconds{${labels},quantile="0.5"} 0.003`,
       `latency_lens_view_ttft_seconds{${labels},quantile="0.95"} 200`,
       `latency_lens_view_ttft_seconds{${labels},quantile="0.99"} 200`,
+      `latency_lens_view_observations{${labels},measure="ttft_us"} 5`,
       `latency_lens_view_requests_per_second{${labels}} 0.1`,
       `latency_lens_view_output_tokens_per_second{${labels}} ${91 / 300}`,
       `latency_lens_view_errors_ratio{${labels}} 0.1`,
