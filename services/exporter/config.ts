@@ -56,9 +56,7 @@ export const exporterConfig = z.object({
     .int()
     .min(1)
     .default(50_000)
-    .describe(
-      'Totals that a scrape has at most, histograms as one, and as many gauges: others are left out',
-    ),
+    .describe('Totals that a scrape has at most, a histogram as one, and as many gauges'),
   arrowPort: port.describe('serve GET /v1/arrow/DATASET for notebooks on this port; 0 = off'),
   arrowHost: z
     .string()
@@ -94,7 +92,7 @@ export const exporterConfig = z.object({
     )
     .prefault('model;endpoint')
     .describe(
-      'Groupings of windowing whose windows of 5 and 15 minutes are gauges in OTLP and a scrape; or none',
+      'Groupings whose windows of 5 and 15 minutes are gauges in OTLP and a scrape; or none',
     ),
 })
 

@@ -1,21 +1,21 @@
-import type { Table } from 'apache-arrow'
+import { type Table, tableFromIPC } from 'apache-arrow'
 import { toArrowByColumn, toArrowStream } from './arrow.ts'
 import { tableCells } from './arrow-rows.ts'
 import { type Cell, type Column, type Dataset, SOURCE_COLUMNS } from './column.ts'
-import { NO_RANGE, parquetTable, type RowSource, toParquet } from './parquet.ts'
+import { NO_RANGE, type RowSource, toParquet } from './parquet.ts'
 
 /**
- * The rows of files of one dataset as one file, sorted by its columns for that, then by time, then
- * by where they come from. Columns that a file of an earlier version lacks are null. Throws when a
- * file cannot be read, or such a column cannot be null.
+ * The rows of files of one dataset, as parquetStream gives them, in one file: sorted by its columns
+ * for that, then by time, then by where they come from. Columns that a file of an earlier version
+ * lacks are null. Throws when a file cannot be read, or such a column cannot be null.
  */
 export function mergeParquet(
   dataset: Dataset,
-  files: readonly Uint8Array[],
+  streams: readonly Uint8Array[],
   sources: readonly RowSource[],
 ): Uint8Array {
   const { name, version, topic, columns } = dataset
-  const tables = files.map(parquetTable)
+  const tables = streams.map((stream) => tableFromIPC(stream))
   const cellsOf = (column: Column) => tables.flatMap((table) => tableCells(table, column))
   const order = orderOf(dataset, tables, cellsOf)
   // One column at a time: the cells of all would take many times the memory of the tables.

@@ -68,9 +68,14 @@ export function toParquet(
   return writeParquet(wasmTable, withEncodings(builder, columns).build())
 }
 
-/** A Parquet file as an Arrow table; throws on anything else. */
+/** A Parquet file as an Arrow IPC stream; throws on anything else. */
+export function parquetStream(bytes: Uint8Array): Uint8Array {
+  return readParquet(bytes).intoIPCStream()
+}
+
+/** The same as a table. */
 export function parquetTable(bytes: Uint8Array): Table {
-  return tableFromIPC(readParquet(bytes).intoIPCStream())
+  return tableFromIPC(parquetStream(bytes))
 }
 
 /** The builder takes itself over with each call. */

@@ -10,6 +10,8 @@ import type { FileEntry } from './range-marker.ts'
 export interface Compaction {
   readonly inputs: readonly CompactedInput[]
   readonly output: FileEntry
+  /** Whether more would not have gone into it. */
+  readonly isFull: boolean
   /** When it was done, in ms since 1970. */
   readonly atMs: number
 }
@@ -59,8 +61,8 @@ export function generationOf(path: string): number | null {
 }
 
 /** The bytes of a record. */
-export function compactionBytes({ inputs, output, atMs }: Compaction): Uint8Array {
-  return Buffer.from(`${JSON.stringify({ inputs, output, atMs })}\n`)
+export function compactionBytes({ inputs, output, isFull, atMs }: Compaction): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ inputs, output, isFull, atMs })}\n`)
 }
 
 /** Reads what compactionBytes wrote; throws on anything else. */

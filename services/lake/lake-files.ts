@@ -8,12 +8,15 @@ import {
   sourcesOf,
 } from './compaction.ts'
 import type { LakeLog } from './lake-log.ts'
+import { liesBefore } from './lake-path.ts'
 import type { FileEntry } from './range-marker.ts'
 
 /** A file whose rows are those of the lake. */
 export interface LiveFile extends FileEntry {
   /** Of which records; of one range, unless it is compacted. */
   readonly sources: readonly RowSource[]
+  /** It is compacted, and as large as such a file may be. */
+  readonly isFull: boolean
 }
 
 /** The files of a lake as its markers and compactions name them. */
@@ -27,12 +30,20 @@ export interface LakeFiles {
   readonly faults: readonly string[]
 }
 
-/** Which files hold the rows: every row in one of them, once. */
-export function lakeFiles({ markers, compactions }: Omit<LakeLog, 'faults'>): LakeFiles {
+/**
+ * Which files hold the rows: every row in one of them, once. Of hours that had expired when, or
+ * after, the log was read, nothing is said: expiry may be at work there.
+ */
+export function lakeFiles(
+  { markers, compactions }: Omit<LakeLog, 'faults'>,
+  expiredMs: number,
+): LakeFiles {
   const live = new Map<string, LiveFile>()
   for (const { partition, from, to, files } of markers) {
     for (const file of files) {
-      live.set(file.path, { ...file, sources: [{ partition, from, to, rows: file.rows }] })
+      if (liesBefore(file.path, expiredMs)) continue
+      const sources = [{ partition, from, to, rows: file.rows }]
+      live.set(file.path, { ...file, isFull: false, sources })
     }
   }
   const replaced = new Map<string, RecordedCompaction>()
@@ -40,6 +51,7 @@ export function lakeFiles({ markers, compactions }: Omit<LakeLog, 'faults'>): La
   const faults: string[] = []
   for (const compaction of compactions.toSorted((a, b) => a.generation - b.generation)) {
     const { inputs, output, generation } = compaction
+    if (liesBefore(output.path, expiredMs)) continue
     const folder = folderOf(output.path)
     for (const { path, sources } of inputs) {
       const file = live.get(path)
@@ -50,7 +62,7 @@ export function lakeFiles({ markers, compactions }: Omit<LakeLog, 'faults'>): La
       live.delete(path)
       replaced.set(path, compaction)
     }
-    live.set(output.path, { ...output, sources: sourcesOf(compaction) })
+    live.set(output.path, { ...output, isFull: compaction.isFull, sources: sourcesOf(compaction) })
     generations.set(folder, generation)
   }
   return { live, replaced, generations, faults }

@@ -1,3 +1,4 @@
+import { chunksOf } from '../core/chunks.ts'
 import { LensError } from '../core/errors.ts'
 import { COMPACTIONS, type RecordedCompaction, readCompaction } from './compaction.ts'
 import { MARKERS, type RangeMarker, readMarker } from './range-marker.ts'
@@ -39,7 +40,7 @@ export async function readLakeLog(store: ObjectStore, known = createKnownLog()):
  */
 export async function readSoundLog(store: ObjectStore, known = createKnownLog()): Promise<LakeLog> {
   const log = await readLakeLog(store, known)
-  const why = log.markers.length === 0 ? 'it has no range marker' : log.faults[0]
+  const why = log.markers.length === 0 ? 'it has no range marker yet' : log.faults[0]
   if (why === undefined) return log
   throw new LensError('configuration_invalid', `${store.describe}: ${why}: is it the lake?`)
 }
@@ -48,10 +49,10 @@ export async function readSoundLog(store: ObjectStore, known = createKnownLog())
 export async function readCompactions(
   store: ObjectStore,
   dataset: string,
+  known = new Map<string, RecordedCompaction>(),
 ): Promise<readonly RecordedCompaction[]> {
-  const all = new Map<string, RecordedCompaction>()
-  await readEach(store, `${COMPACTIONS}${dataset}/`, readCompaction, all, [])
-  return [...all.values()]
+  await readEach(store, `${COMPACTIONS}${dataset}/`, readCompaction, known, [])
+  return [...known.values()]
 }
 
 /** Makes `known` what there is now, by path. */
@@ -63,16 +64,21 @@ async function readEach<T>(
   faults: string[],
 ): Promise<void> {
   const gone = new Set(known.keys())
-  for await (const { path } of store.list(prefix)) {
-    gone.delete(path)
-    const bytes = known.has(path) ? null : await store.get(path)
-    // Known, or expired since it was listed.
-    if (bytes === null) continue
-    try {
-      known.set(path, read(bytes))
-    } catch (error) {
-      faults.push(`${path}: ${(error as Error).message}`)
+  const fresh: string[] = []
+  for await (const { path } of store.list(prefix)) if (!gone.delete(path)) fresh.push(path)
+  for (const path of gone) known.delete(path)
+  for (const some of chunksOf(fresh, GETS_AT_ONCE)) {
+    const all = await Promise.all(some.map((path) => store.get(path)))
+    for (const [i, bytes] of all.entries()) {
+      // Expired since it was listed.
+      if (bytes === null) continue
+      try {
+        known.set(some[i]!, read(bytes))
+      } catch (error) {
+        faults.push(`${some[i]}: ${(error as Error).message}`)
+      }
     }
   }
-  for (const path of gone) known.delete(path)
 }
+
+const GETS_AT_ONCE = 16

@@ -3,14 +3,12 @@ import { readRanges, type Span } from '../bus/read-range.ts'
 import { cellsOf, type Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import type { RowSource } from '../formats/parquet.ts'
-import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
-import { generationOf } from '../lake/compaction.ts'
+import type { FileOrigin } from '../formats/parquet-origin.ts'
 import { expiredBefore } from '../lake/expiry.ts'
-import { lakeFiles } from '../lake/lake-files.ts'
-import { readLakeLog } from '../lake/lake-log.ts'
 import { lakePath, liesBefore } from '../lake/lake-path.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { type Findings, span } from './audit-findings.ts'
+import { listFiles, originsOf } from './audit-lake-files.ts'
 import { type AuditParts, committedOf, decodeBatch, progressOf } from './audit-parts.ts'
 import { createOffsetSet, type OffsetSet } from './offset-set.ts'
 
@@ -58,8 +56,7 @@ export async function auditLake(
     }
     const own = files.filter((path) => path.startsWith(`${dataset.name}/`))
     parts.log(`${dataset.name}: reading ${own.length} files`)
-    for (const path of own) {
-      const origin = await originOf(lake, path)
+    for await (const [path, origin] of originsOf(lake, dataset, own)) {
       if (origin instanceof Error) {
         findings.add('unreadable', dataset.name, `${path}: ${origin.message}`)
       } else shareOut(path, origin, checks)
@@ -76,17 +73,6 @@ export async function auditLake(
   return all
 }
 
-/** Every file but what a compaction has replaced, or is making, and what may have expired. */
-async function listFiles(lake: ObjectStore, expiredMs: number): Promise<readonly string[]> {
-  const paths: string[] = []
-  for await (const { path } of lake.list('')) if (path.endsWith('.parquet')) paths.push(path)
-  const { live, replaced } = lakeFiles(await readLakeLog(lake))
-  const isOther = (path: string) => generationOf(path) !== null && !live.has(path)
-  return paths
-    .filter((path) => !replaced.has(path) && !isOther(path) && !liesBefore(path, expiredMs))
-    .sort()
-}
-
 /** Gives each partition its rows of a file. */
 function shareOut(
   path: string,
@@ -97,16 +83,6 @@ function shareOut(
   for (const [partition, sources] of Map.groupBy(ranges, (own) => own.partition)) {
     const own = offsets.filter((_, row) => partitions[row] === partition)
     checks[partition]?.file(path, sources, own)
-  }
-}
-
-async function originOf(lake: ObjectStore, path: string): Promise<FileOrigin | Error> {
-  const bytes = await lake.get(path)
-  if (bytes === null) return new Error('it was removed meanwhile')
-  try {
-    return readOrigin(bytes)
-  } catch (error) {
-    return error as Error
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { LensError } from '../core/errors.ts'
 import { datasetNamed } from '../formats/datasets.ts'
 import { mergeParquet } from '../formats/merge-parquet.ts'
+import { parquetStream } from '../formats/parquet.ts'
 import {
   type Compaction,
   compactionBytes,
@@ -35,9 +36,10 @@ export interface Compacted {
   readonly removed: number
 }
 
-/** What one file holds at most: one group is in memory at a time, a few times its size. */
+/** What one file holds at most; decoded, since that is what lies in memory, several times over. */
 const ROWS_MAX = 500_000
 const BYTES_MAX = 64 * 1024 * 1024
+const DECODED_MAX = 128 * 1024 * 1024
 
 /**
  * Writes small files of closed hours as few sorted ones, and removes what these replace. What is
@@ -51,45 +53,54 @@ export async function compactLake(
 ): Promise<Compacted> {
   const { markers, compactions: before } = await readSoundLog(store)
   const compactions = [...before]
-  const files = soundFiles(store, { markers, compactions })
   const expiredMs = await expiredBefore(store)
+  const files = soundFiles(store, { markers, compactions }, expiredMs)
   const done = { inputs: 0, outputs: 0, rows: 0, bytesBefore: 0, bytesAfter: 0 }
   const byFolder = Map.groupBy(files.live.values(), ({ path }) => folderOf(path))
   for (const [folder, own] of [...byFolder].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const { path } = own[0]!
-    if (!liesBefore(path, closedMs) || liesBefore(path, expiredMs)) continue
+    if (!liesBefore(own[0]!.path, closedMs)) continue
     let generation = files.generations.get(folder) ?? 0
-    for (const group of groupsOf(own)) {
-      const made = await compact(store, group, folder, ++generation, nowMs)
+    for (let left = groupsOf(own); left.length > 0; ) {
+      const [group, ...others] = left
+      const { taken, rest } = await takeSome(store, group!)
+      left = rest.length > 1 ? [rest, ...others] : others
+      if (taken.length < 2) continue
+      const made = await compact(store, { taken, isFull: rest.length > 0 }, ++generation, nowMs)
       if (made === null) {
-        say(`${folder}: another compaction is at work there, or its files have expired`)
+        say(`${folder}: another compaction is at work there`)
         break
       }
       compactions.push({ ...made, generation })
       const { rows, bytes } = made.output
-      const bytesBefore = group.reduce((sum, file) => sum + file.bytes, 0)
-      done.inputs += group.length
+      const bytesBefore = taken.reduce((sum, { file }) => sum + file.bytes, 0)
+      done.inputs += taken.length
       done.outputs++
       done.rows += rows
       done.bytesBefore += bytesBefore
       done.bytesAfter += bytes
-      say(`${folder}: ${group.length} files of ${bytesBefore} bytes are one of ${bytes} bytes`)
+      say(`${folder}: ${taken.length} files of ${bytesBefore} bytes are one of ${bytes} bytes`)
     }
   }
-  const now = soundFiles(store, { markers, compactions })
+  const now = soundFiles(store, { markers, compactions }, expiredMs)
   return { ...done, removed: await removeOver(store, now, removeMs) }
 }
 
-function soundFiles(store: ObjectStore, log: Omit<LakeLog, 'faults'>): LakeFiles {
-  const files = lakeFiles(log)
+function soundFiles(
+  store: ObjectStore,
+  log: Omit<LakeLog, 'faults'>,
+  expiredMs: number,
+): LakeFiles {
+  const files = lakeFiles(log, expiredMs)
   if (files.faults.length === 0) return files
   const message = `${store.describe}: ${files.faults[0]}; lens lake verify says more`
   throw new LensError('configuration_invalid', message)
 }
 
-/** Files of an hour that become one: those that are not large already, in the order of the log. */
+/** Files of an hour that may become one: those that are not large already, in the log's order. */
 function groupsOf(files: readonly LiveFile[]): readonly (readonly LiveFile[])[] {
-  const small = files.filter(({ rows, bytes }) => rows < ROWS_MAX / 2 && bytes < BYTES_MAX / 2)
+  const small = files.filter(({ rows, bytes, isFull }) => {
+    return !isFull && rows < ROWS_MAX / 2 && bytes < BYTES_MAX / 2
+  })
   const groups: LiveFile[][] = []
   let sum = { rows: ROWS_MAX, bytes: BYTES_MAX }
   for (const file of small.sort((a, b) => (a.path < b.path ? -1 : 1))) {
@@ -103,35 +114,51 @@ function groupsOf(files: readonly LiveFile[]): readonly (readonly LiveFile[])[] 
   return groups.filter(({ length }) => length > 1)
 }
 
+/** A file and what it holds, decoded. */
+interface Taken {
+  readonly file: LiveFile
+  readonly stream: Uint8Array
+}
+
+/** As many of a group as memory may be given to; none when one of them is not there any more. */
+async function takeSome(store: ObjectStore, group: readonly LiveFile[]) {
+  const taken: Taken[] = []
+  let decoded = 0
+  for (const [i, file] of group.entries()) {
+    const bytes = await store.get(file.path)
+    // Somebody else has compacted it, or it has expired.
+    if (bytes === null) return { taken: [], rest: [] }
+    if (sha256Of(bytes) !== file.sha256) throw notPut(store, file.path)
+    const stream = parquetStream(bytes)
+    decoded += stream.length
+    if (taken.length > 0 && decoded > DECODED_MAX) return { taken, rest: group.slice(i) }
+    taken.push({ file, stream })
+  }
+  return { taken, rest: [] }
+}
+
 /**
  * Makes one file of several. It becomes of the lake, and they cease to be, when the record is
- * created: in one step, and only if it is the next of its hour. Null when it is not, or when a file
- * is not there any more.
+ * created: in one step, and only if it is the next of its hour. Null when it is not.
  */
 async function compact(
   store: ObjectStore,
-  group: readonly LiveFile[],
-  folder: string,
+  { taken, isFull }: { readonly taken: readonly Taken[]; readonly isFull: boolean },
   generation: number,
   atMs: number,
 ): Promise<Compaction | null> {
-  const inputs = group.map(({ path, sources }) => ({ path, sources }))
+  const inputs = taken.map(({ file: { path, sources } }) => ({ path, sources }))
   const sources = sourcesOf({ inputs })
+  const { path: first, dataset } = taken[0]!.file
+  const folder = folderOf(first)
   const path = outputPath(folder, generation, inputs)
-  const { dataset } = group[0]!
-  const read: Uint8Array[] = []
-  for (const file of group) {
-    const bytes = await store.get(file.path)
-    if (bytes === null) return null
-    if (sha256Of(bytes) !== file.sha256) throw notPut(store, file.path)
-    read.push(bytes)
-  }
-  const made = mergeParquet(datasetNamed(dataset), read, sources)
+  const streams = taken.map(({ stream }) => stream)
+  const made = mergeParquet(datasetNamed(dataset), streams, sources)
   // Another build may have made other bytes of the same rows: those stand.
   const bytes = (await store.create(path, made)) ?? made
   const rows = sources.reduce((sum, source) => sum + source.rows, 0)
   const output = { path, dataset, rows, bytes: bytes.length, sha256: sha256Of(bytes) }
-  const compaction = { inputs, output, atMs }
+  const compaction = { inputs, output, isFull, atMs }
   const record = compactionPath(folder, generation)
   const there = await store.create(record, compactionBytes(compaction))
   if (there === null || readCompaction(there).output.path === path) return compaction

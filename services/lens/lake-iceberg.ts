@@ -1,10 +1,11 @@
+import type { Dataset } from '../formats/column.ts'
 import { DATASETS } from '../formats/datasets.ts'
 import { expiredBefore } from '../lake/expiry.ts'
 import type { IcebergCatalog } from '../lake/iceberg/catalog.ts'
+import type { TableContent } from '../lake/iceberg/snapshot.ts'
 import { syncTable } from '../lake/iceberg/table.ts'
-import { type LakeFiles, type LiveFile, lakeFiles } from '../lake/lake-files.ts'
+import { lakeFiles } from '../lake/lake-files.ts'
 import { createKnownLog, type KnownLog, readSoundLog } from '../lake/lake-log.ts'
-import { liesBefore } from '../lake/lake-path.ts'
 import type { RangeMarker } from '../lake/range-marker.ts'
 import type { ObjectStore } from '../lake/store.ts'
 
@@ -26,30 +27,32 @@ export async function syncTables(
   { store, known = createKnownLog(), ...sync }: TablesSync,
   say: (line: string) => void,
 ): Promise<void> {
-  const log = await readSoundLog(store, known)
-  const files = lakeFiles(log)
-  const expiredMs = await expiredBefore(store)
+  const { markers } = await readSoundLog(store, known)
   for (const dataset of DATASETS) {
-    const own = filesOf(store, files, dataset.name, expiredMs)
-    const offsets = offsetsOf(log.markers, dataset.topic)
-    if (Object.keys(offsets).length === 0) continue
-    const { added, removed, rows } = await syncTable({ ...sync, dataset, files: own, offsets })
+    if (!markers.some(({ topic }) => topic === dataset.topic)) continue
+    const read = () => contentOf(store, dataset, known)
+    const one = { ...sync, dataset, lake: store.describe, read }
+    const { added, removed, files, rows } = await syncTable(one)
     if (added + removed === 0) continue
-    say(`${dataset.name}: ${added} files more, ${removed} less: ${own.size} files, ${rows} rows`)
+    say(`${dataset.name}: ${added} files more, ${removed} less: ${files} files, ${rows} rows`)
   }
 }
 
-function filesOf(
-  { describe }: ObjectStore,
-  { live }: LakeFiles,
-  dataset: string,
-  expiredMs: number,
-): ReadonlyMap<string, LiveFile> {
-  const root = describe.replace(/\/+$/, '')
-  const own = [...live.values()].filter((file) => {
-    return file.dataset === dataset && !liesBefore(file.path, expiredMs)
-  })
-  return new Map(own.map((file) => [`${root}/${file.path}`, file]))
+/** What the table of a dataset shall be by what the lake is now. */
+async function contentOf(
+  store: ObjectStore,
+  { name, topic }: Dataset,
+  known: KnownLog,
+): Promise<TableContent> {
+  const log = await readSoundLog(store, known)
+  const { live, replaced } = lakeFiles(log, await expiredBefore(store))
+  const root = `${store.describe.replace(/\/+$/, '')}/`
+  const own = [...live.values()].filter((file) => file.dataset === name)
+  return {
+    files: new Map(own.map((file) => [root + file.path, file])),
+    isReplaced: (url) => replaced.has(url.slice(root.length)),
+    offsets: offsetsOf(log.markers, topic),
+  }
 }
 
 /** Up to where the ranges of each partition reach. */

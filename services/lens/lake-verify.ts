@@ -45,11 +45,12 @@ export async function verifyLake(
   say: (line: string) => void,
 ): Promise<LakeState> {
   const { markers, compactions, faults: unread } = await readLakeLog(store)
-  const files = lakeFiles({ markers, compactions })
+  const expiredMs = await expiredBefore(store)
+  const files = lakeFiles({ markers, compactions }, expiredMs)
   const faults = [...unread, ...tileFaults(markers), ...files.faults]
   if (markers.length === 0) faults.push(`${store.describe} has no range marker: is it the lake?`)
   const totals = totalsOf(markers)
-  const isGone = goneSince(store, await expiredBefore(store))
+  const isGone = goneSince(store, expiredMs)
   let seen = 0
   for (const file of files.live.values()) {
     const bytes = await store.get(file.path)

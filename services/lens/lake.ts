@@ -28,6 +28,16 @@ const ICEBERG = z.object({
     .meta({ env: 'ICEBERG_CREDENTIAL' })
     .describe('ID:SECRET for OAuth2 at the catalog'),
   token: z.string().default('').meta({ env: 'ICEBERG_TOKEN' }).describe('or a token'),
+  oauthUrl: z
+    .string()
+    .default('')
+    .meta({ env: 'ICEBERG_OAUTH_URL' })
+    .describe('where tokens are given, if not at the catalog itself'),
+  oauthScope: z
+    .string()
+    .default('catalog')
+    .meta({ env: 'ICEBERG_OAUTH_SCOPE' })
+    .describe('what a token is asked for; PRINCIPAL_ROLE:ALL at Polaris'),
   every: duration.prefault('0s').describe('does it again and again; 0s: once'),
   keepSnapshots: duration
     .prefault('24h')
@@ -47,7 +57,7 @@ const COMPACT = z.object({
     .describe('leaves hours alone that ended later than so long ago: they still get rows'),
   keep: duration
     .prefault('0s')
-    .describe('how long what is replaced stays, for readers that go by a list of files'),
+    .describe('how long what is replaced stays; with Iceberg, as long as --keep-snapshots'),
 })
 
 const USAGE = `Looks after the lake itself: no Kafka is needed.
@@ -153,7 +163,9 @@ async function iceberg(argv: readonly string[]): Promise<void> {
     const sync = syncTables({ ...parts, nowMs, keepSinceMs: nowMs - config.keepSnapshots }, log)
     if (config.every === 0) return sync
     await sync.catch((error: LensError) => {
-      if (error.retryable !== true) throw error
+      // An exporter that has just begun has no marker yet.
+      const mayPass = error.retryable === true || /it has no range marker yet/.test(error.message)
+      if (!mayPass) throw error
       log(`${error.message}; trying again`)
     })
     await setTimeout(Math.max(0, nowMs + config.every - Date.now()))

@@ -12,6 +12,7 @@ export interface TableMetadata {
   readonly 'default-spec-id': number
   readonly 'partition-specs': readonly (IcebergSpec & { readonly 'spec-id': number })[]
   readonly 'current-snapshot-id'?: number | null
+  readonly properties?: Readonly<Record<string, string>>
   readonly snapshots?: readonly Snapshot[]
 }
 
@@ -52,6 +53,9 @@ export interface CatalogOptions {
   /** `ID:SECRET` for OAuth2, or a token; none when both are empty. */
   readonly credential: string
   readonly token: string
+  /** Where tokens are given; empty for the catalog's own place. */
+  readonly oauthUrl: string
+  readonly oauthScope: string
   readonly now: () => number
 }
 
@@ -60,6 +64,12 @@ const ANSWER_MAX_MS = 30_000
 const TOKEN_SPARE_MS = 60_000
 const NOT_FOUND = 404
 const CONFLICT = 409
+/** The token is not taken any more; nor did it pass. */
+const UNAUTHORIZED = new Set([401, 419])
+const PASSING = new Set([408, 419, 429])
+
+/** What a table is made with: its data files are the lake's, which no engine may purge. */
+const PROPERTIES = { 'format-version': '2', 'gc.enabled': 'false' }
 
 interface Answer {
   readonly status: number
@@ -73,9 +83,12 @@ export function createRestCatalog(options: CatalogOptions): IcebergCatalog {
   let prefix: Promise<string> | null = null
 
   async function ask(method: string, path: string, body?: object): Promise<Answer> {
-    const headers = { 'content-type': 'application/json', ...(await authorize()) }
     const text = body === undefined ? null : JSON.stringify(body)
-    return request(`${base}/v1/${path}`, { method, headers, body: text })
+    for (let isAgain = false; ; isAgain = true) {
+      const headers = { 'content-type': 'application/json', ...(await authorize(isAgain)) }
+      const answer = await request(`${base}/v1/${path}`, { method, headers, body: text })
+      if (isAgain || !UNAUTHORIZED.has(answer.status)) return answer
+    }
   }
 
   /** Throws on any status but these and success. */
@@ -90,7 +103,7 @@ export function createRestCatalog(options: CatalogOptions): IcebergCatalog {
     const { body } = await need('GET', `config?${query}`)
     const { defaults, overrides } = body as Record<string, Record<string, string> | undefined>
     const found = overrides?.prefix ?? defaults?.prefix
-    return found ? `${encodeURIComponent(found)}/` : ''
+    return found ? `${found}/` : ''
   }
 
   async function tables(): Promise<string> {
@@ -113,7 +126,8 @@ export function createRestCatalog(options: CatalogOptions): IcebergCatalog {
       const namespaces = at.slice(0, at.lastIndexOf('/', at.lastIndexOf('/') - 1))
       await need('POST', namespaces, { namespace: [options.namespace] }, CONFLICT)
       const schema = { type: 'struct', fields: [] }
-      const answer = await need('POST', at, { name: table, schema }, CONFLICT)
+      const made = { name: table, schema, properties: PROPERTIES }
+      const answer = await need('POST', at, made, CONFLICT)
       if (answer.status !== CONFLICT) return metadataOf(answer)
       const there = await load(table)
       if (there === null) throw refused(`${base}/v1/${at}`, answer)
@@ -128,17 +142,18 @@ export function createRestCatalog(options: CatalogOptions): IcebergCatalog {
   }
 }
 
-/** Gives the header by which the catalog knows us. */
-function authorizer({ credential, token, now }: CatalogOptions, base: string) {
+/** Gives the header by which the catalog knows us; `isRefused`: not the one that it had. */
+function authorizer(options: CatalogOptions, base: string) {
+  const { credential, token, oauthUrl, oauthScope, now } = options
   let own = { token, untilMs: token === '' ? 0 : Number.POSITIVE_INFINITY }
-  return async (): Promise<Record<string, string>> => {
-    if (credential !== '' && now() >= own.untilMs) {
+  return async (isRefused: boolean): Promise<Record<string, string>> => {
+    if (credential !== '' && (isRefused || now() >= own.untilMs)) {
       const [id, secret] = credential.split(/:(.*)/s)
       const form = new URLSearchParams({
-        ...{ grant_type: 'client_credentials', scope: 'catalog' },
+        ...{ grant_type: 'client_credentials', scope: oauthScope },
         ...{ client_id: id!, client_secret: secret ?? '' },
       })
-      const url = `${base}/v1/oauth/tokens`
+      const url = oauthUrl || `${base}/v1/oauth/tokens`
       const answer = await request(url, { method: 'POST', headers: {}, body: form })
       if (answer.status >= 300) throw refused(url, answer)
       const { access_token, expires_in = 3600 } = answer.body as Grant
@@ -168,9 +183,12 @@ function refused(url: string, { status, body }: Answer): LensError {
   const { error } = (typeof body === 'object' ? body : {}) as { error?: { message?: string } }
   const why = error?.message ?? (typeof body === 'string' ? body.slice(0, 200) : '')
   const message = `the Iceberg catalog answers ${status} to ${url}: ${why}`
-  return new LensError('store_unavailable', message, { retryable: status >= 500 })
+  const retryable = status >= 500 || PASSING.has(status)
+  return new LensError('store_unavailable', message, { retryable })
 }
 
-function metadataOf({ body }: Answer): TableMetadata {
-  return (body as { readonly metadata: TableMetadata }).metadata
+function metadataOf(answer: Answer): TableMetadata {
+  const { metadata } = answer.body as { readonly metadata?: TableMetadata }
+  if (metadata?.schemas) return metadata
+  throw refused('a table: it is no Iceberg REST catalog', answer)
 }

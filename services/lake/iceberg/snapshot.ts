@@ -1,4 +1,5 @@
 import type { Dataset } from '../../formats/column.ts'
+import { generationOf } from '../compaction.ts'
 import type { LiveFile } from '../lake-files.ts'
 import type { ObjectStore } from '../store.ts'
 import type { IcebergCatalog, Snapshot, TableCommit, TableMetadata } from './catalog.ts'
@@ -13,10 +14,10 @@ import {
 export interface TableSync {
   readonly catalog: IcebergCatalog
   readonly dataset: Dataset
-  /** The files that the table shall have, by URL: all of them and no others. */
-  readonly files: ReadonlyMap<string, LiveFile>
-  /** Up to where they hold each partition of the topic. */
-  readonly offsets: Readonly<Record<string, number>>
+  /** Which lake it is: no other may write to the table. */
+  readonly lake: string
+  /** Reads it; called when the table has been read, so that a commit is not older than the last. */
+  readonly read: () => Promise<TableContent>
   /** Opens the place that the catalog has given to a table. */
   readonly open: (location: string) => Promise<ObjectStore>
   readonly nowMs: number
@@ -24,10 +25,22 @@ export interface TableSync {
   readonly keepSinceMs: number
 }
 
-/** What a commit has changed. */
+/** What a table shall be. */
+export interface TableContent {
+  /** The files that it shall have, by URL: all of them and no others. */
+  readonly files: ReadonlyMap<string, LiveFile>
+  /** Those whose rows are in others since. */
+  readonly isReplaced: (url: string) => boolean
+  /** Up to where they hold each partition of the topic. */
+  readonly offsets: Readonly<Record<string, number>>
+}
+
+/** What commits have changed. */
 export interface Synced {
   readonly added: number
   readonly removed: number
+  /** What the table has now. */
+  readonly files: number
   readonly rows: number
 }
 
@@ -42,17 +55,47 @@ const MANIFESTS_MAX = 50
 
 /** The property of a table, and of each snapshot of ours, that says up to where it is complete. */
 export const OFFSETS = 'latency-lens.offsets'
+/** The property of a table that says of which lake it is. */
+export const LAKE = 'latency-lens.lake'
 
 /** The URL of a data file. */
 export function urlOf({ data_file }: ManifestEntry): string {
   return data_file.file_path
 }
 
+/** What changes from one snapshot to the next. */
+export interface Change {
+  readonly added: readonly (readonly [url: string, file: LiveFile])[]
+  readonly removed: ReadonlySet<string>
+  readonly operation: 'append' | 'delete' | 'replace' | 'overwrite'
+}
+
+/**
+ * What is to be changed next in a table that has these files, with their rows; null when nothing
+ * is. New rows go first and alone: whoever reads a table change by change passes over one that only
+ * replaces files. What was compacted before the table had it comes with rows that it had.
+ */
+export function changeOf(
+  there: ReadonlyMap<string, number>,
+  { files, isReplaced }: TableContent,
+): Change | null {
+  const added = [...files].filter(([url]) => !there.has(url))
+  const removed = new Set([...there.keys()].filter((url) => !files.has(url)))
+  const fresh = added.filter(([, { path }]) => generationOf(path) === null)
+  if (fresh.length > 0) return { added: fresh, removed: new Set(), operation: 'append' }
+  const expired = [...removed].filter((url) => !isReplaced(url))
+  if (expired.length > 0) return { added: [], removed: new Set(expired), operation: 'delete' }
+  if (added.length === 0 && removed.size === 0) return null
+  if (removed.size === 0) return { added, removed, operation: 'append' }
+  const more = added.reduce((sum, [, { rows }]) => sum + rows, 0)
+  const less = [...removed].reduce((sum, url) => sum + there.get(url)!, 0)
+  return { added, removed, operation: more === less ? 'replace' : 'overwrite' }
+}
+
 /** The manifests of the next snapshot: as they are, or with what shall be written as one. */
 export function partsOf(
   manifests: readonly Manifest[],
-  added: readonly (readonly [string, LiveFile])[],
-  files: TableSync['files'],
+  { added, removed }: Change,
   { spec, snapshotId }: ManifestPlace,
 ): readonly (ManifestRef | ManifestEntry[])[] {
   const numbers = { snapshot_id: snapshotId, sequence_number: null, file_sequence_number: null }
@@ -60,65 +103,78 @@ export function partsOf(
     return { status: STATUS.added, ...numbers, data_file: dataFile(file, url, spec) }
   })
   const next = (entry: ManifestEntry): ManifestEntry =>
-    files.has(urlOf(entry))
-      ? { ...entry, status: STATUS.existing }
-      : { ...entry, status: STATUS.deleted, snapshot_id: snapshotId }
+    removed.has(urlOf(entry))
+      ? { ...entry, status: STATUS.deleted, snapshot_id: snapshotId }
+      : { ...entry, status: STATUS.existing }
   if (manifests.length >= MANIFESTS_MAX) {
     return [[...manifests.flatMap(({ entries }) => entries.map(next)), ...fresh]]
   }
   const others = manifests.flatMap(({ ref, entries }) => {
     if (entries.length === 0) return []
-    return [entries.every((entry) => files.has(urlOf(entry))) ? ref : entries.map(next)]
+    return [entries.some((entry) => removed.has(urlOf(entry))) ? entries.map(next) : ref]
   })
   return fresh.length === 0 ? others : [...others, fresh]
 }
 
-/** What a snapshot says of itself. */
+/** What a snapshot says of itself, with all that there is after it. */
 export function summaryOf(
-  { files, offsets }: TableSync,
   refs: readonly ManifestRef[],
   snapshotId: number,
-  { added, removed, rows }: Synced,
+  { added, removed, operation }: Change,
+  offsets: TableContent['offsets'],
 ): Snapshot['summary'] {
   const own = refs.filter((ref) => ref.added_snapshot_id === snapshotId)
-  const sum = (of: (ref: ManifestRef) => number) => own.reduce((all, ref) => all + of(ref), 0)
-  const addedRows = sum((ref) => ref.added_rows_count)
-  const deletedRows = sum((ref) => ref.deleted_rows_count)
-  const changed = addedRows === deletedRows ? 'replace' : 'overwrite'
+  const sum = (all: readonly ManifestRef[], of: (ref: ManifestRef) => number) =>
+    String(all.reduce((total, ref) => total + of(ref), 0))
   return {
-    operation: removed === 0 ? 'append' : added === 0 ? 'delete' : changed,
-    'added-data-files': String(added),
-    'deleted-data-files': String(removed),
-    'added-records': String(addedRows),
-    'deleted-records': String(deletedRows),
-    'total-data-files': String(files.size),
-    'total-records': String(rows),
+    operation,
+    'added-data-files': String(added.length),
+    'deleted-data-files': String(removed.size),
+    'added-records': sum(own, (ref) => ref.added_rows_count),
+    'deleted-records': sum(own, (ref) => ref.deleted_rows_count),
+    'total-data-files': sum(refs, (ref) => ref.added_files_count + ref.existing_files_count),
+    'total-records': sum(refs, (ref) => ref.added_rows_count + ref.existing_rows_count),
     [OFFSETS]: JSON.stringify(offsets),
   }
 }
 
-/** Makes a snapshot the current one, if the table is still what was read. */
+/**
+ * What makes a snapshot the current one, or when there is none to make only says how far the table
+ * reaches: if it is still what was read.
+ */
 export function commitOf(
-  { offsets, keepSinceMs }: TableSync,
+  { lake, keepSinceMs }: TableSync,
+  offsets: TableContent['offsets'],
   table: TableMetadata,
-  snapshot: Snapshot,
-) {
-  const parentId = snapshot['parent-snapshot-id'] ?? null
+  snapshot: Snapshot | null,
+): TableCommit {
+  const currentId = currentOf(table)?.['snapshot-id'] ?? null
   const old = (table.snapshots ?? []).filter((one) => one['timestamp-ms'] < keepSinceMs)
-  const over = old.map((one) => one['snapshot-id']).filter((id) => id !== parentId)
-  const snapshotId = snapshot['snapshot-id']
-  const main = { 'ref-name': 'main', type: 'branch', 'snapshot-id': snapshotId }
-  const commit: TableCommit = {
+  const over = old.map((one) => one['snapshot-id']).filter((id) => id !== currentId)
+  const properties = { [OFFSETS]: JSON.stringify(offsets), [LAKE]: lake, 'gc.enabled': 'false' }
+  const made = snapshot && [
+    { action: 'add-snapshot', snapshot },
+    {
+      ...{ action: 'set-snapshot-ref', 'ref-name': 'main', type: 'branch' },
+      'snapshot-id': snapshot['snapshot-id'],
+    },
+  ]
+  return {
     requirements: [
       { type: 'assert-table-uuid', uuid: table['table-uuid'] },
-      { type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': parentId },
+      { type: 'assert-ref-snapshot-id', ref: 'main', 'snapshot-id': currentId },
     ],
     updates: [
-      { action: 'add-snapshot', snapshot },
-      { action: 'set-snapshot-ref', ...main },
-      { action: 'set-properties', updates: { [OFFSETS]: JSON.stringify(offsets) } },
-      ...(over.length === 0 ? [] : [{ action: 'remove-snapshots', 'snapshot-ids': over }]),
+      ...(made ?? []),
+      { action: 'set-properties', updates: properties },
+      // One at a time: not every catalog takes several.
+      ...over.map((id) => ({ action: 'remove-snapshots', 'snapshot-ids': [id] })),
     ],
   }
-  return { commit, snapshotId }
+}
+
+/** The current snapshot of a table, if it has one. */
+export function currentOf(table: TableMetadata): Snapshot | undefined {
+  const id = table['current-snapshot-id']
+  return table.snapshots?.find((one) => one['snapshot-id'] === id)
 }

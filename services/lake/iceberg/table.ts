@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { LensError } from '../../core/errors.ts'
 import type { ObjectStore } from '../store.ts'
-import type { IcebergCatalog, Snapshot, TableCommit, TableMetadata } from './catalog.ts'
+import type { IcebergCatalog, TableCommit, TableMetadata } from './catalog.ts'
 import {
   type ManifestPlace,
   type ManifestRef,
@@ -13,7 +13,10 @@ import {
 } from './manifest.ts'
 import { icebergSchema, icebergSpec, lastColumnId } from './schema.ts'
 import {
+  changeOf,
   commitOf,
+  currentOf,
+  LAKE,
   type Manifest,
   OFFSETS,
   partsOf,
@@ -27,31 +30,51 @@ const ATTEMPTS = 5
 const SNAPSHOT_ID_MAX = 2 ** 48 - 1
 
 /**
- * Gives a table the files that it shall have, in one commit, with the offsets that they reach; does
- * nothing when it has them. Several at a time harm nothing: a commit that finds another table than
- * it has read is made anew. Rejects with LensError store_unavailable, lake_conflict when somebody
- * else has written to the table.
+ * Gives a table the files that it shall have, and says in each commit up to which offsets they
+ * reach; does nothing when it has them. Several at a time harm nothing: a commit that finds another
+ * table than it has read is made anew, and the lake is read again. Rejects with LensError
+ * store_unavailable, lake_conflict when somebody else has written to the table.
  */
 export async function syncTable(sync: TableSync): Promise<Synced> {
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+  const done = { added: 0, removed: 0 }
+  for (let missed = 0; missed < ATTEMPTS; ) {
     const table = await loadTable(sync)
-    const synced = table && (await tryOnce(sync, table))
-    if (synced) return synced
+    const step = table && (await tryOnce(sync, table))
+    if (!step) {
+      missed++
+      continue
+    }
+    done.added += step.added
+    done.removed += step.removed
+    if (step.isDone) return { ...done, files: step.files, rows: step.rows }
   }
   const message = `${sync.dataset.name}: others commit to its Iceberg table all the time`
   throw new LensError('store_unavailable', message, { retryable: true })
 }
 
 /** The table with our columns; null when somebody else has changed it meanwhile. */
-async function loadTable({ catalog, dataset }: TableSync): Promise<TableMetadata | null> {
+async function loadTable({ catalog, dataset, lake }: TableSync): Promise<TableMetadata | null> {
   const { name } = dataset
   const table = (await catalog.load(name)) ?? (await catalog.create(name))
-  const [schema, spec] = [icebergSchema(dataset), icebergSpec(dataset)]
-  const { fields } = schemaOf(table)
-  if (isDeepStrictEqual(idsOf(fields), idsOf(schema.fields))) return table
+  const owner = table.properties?.[LAKE] ?? lake
+  if (owner !== lake) throw notOurs(name, `it is of the lake ${owner}`)
+  const schema = icebergSchema(dataset)
+  const spec = icebergSpec(dataset)
+  const [theirs, ours] = [idsOf(schemaOf(table).fields), idsOf(schema.fields)]
+  const isNew = theirs.length === 0
+  const isSpec = isDeepStrictEqual(
+    specOf(table).fields.map(plainField),
+    spec.fields.map(plainField),
+  )
+  if (!isNew && !isSpec) throw notOurs(name, 'it is parted otherwise')
+  const common = Math.min(theirs.length, ours.length)
+  if (!isDeepStrictEqual(theirs.slice(0, common), ours.slice(0, common))) {
+    throw notOurs(name, 'its columns are others')
+  }
+  // A later build has appended columns: rows of this one lack them.
+  if (theirs.length >= ours.length) return table
   const id = table.schemas.reduce((most, one) => Math.max(most, one['schema-id']), 0) + 1
   const specId = table['partition-specs'].reduce((most, one) => Math.max(most, one['spec-id']), 0)
-  const isNew = fields.length === 0
   // A catalog that makes a table numbers its columns anew; one that is given a schema does not.
   const commit: TableCommit = {
     requirements: [
@@ -71,6 +94,20 @@ async function loadTable({ catalog, dataset }: TableSync): Promise<TableMetadata
   return (await catalog.commit(name, commit)) ? catalog.load(name) : null
 }
 
+function notOurs(name: string, why: string): LensError {
+  const message = `the Iceberg table ${name} is not ours: ${why}; give --namespace another name`
+  return new LensError('lake_conflict', message)
+}
+
+function plainField(field: ReturnType<typeof icebergSpec>['fields'][number]) {
+  return [field.name, field.transform, field['source-id']]
+}
+
+function specOf(table: TableMetadata) {
+  const id = table['default-spec-id']
+  return table['partition-specs'].find((one) => one['spec-id'] === id)!
+}
+
 /** What files and readers know columns by; the order of keys is the catalog's own. */
 function idsOf(fields: ReturnType<typeof icebergSchema>['fields']) {
   return fields.map(({ id, name, required, type }) => ({ id, name, required, type }))
@@ -80,56 +117,63 @@ function schemaOf({ schemas, ...table }: TableMetadata) {
   return schemas.find((one) => one['schema-id'] === table['current-schema-id'])!
 }
 
-function currentOf(table: TableMetadata): Snapshot | undefined {
-  const id = table['current-snapshot-id']
-  return table.snapshots?.find((one) => one['snapshot-id'] === id)
+interface Step extends Synced {
+  /** Whether nothing is left to change. */
+  readonly isDone: boolean
 }
 
-/** Null when the table is not any more what it was. */
-async function tryOnce(sync: TableSync, table: TableMetadata): Promise<Synced | null> {
-  const { catalog, dataset, files } = sync
+/** Makes the next change. Null when the table is not any more what it was. */
+async function tryOnce(sync: TableSync, table: TableMetadata): Promise<Step | null> {
+  const { catalog, dataset } = sync
   const store = await sync.open(table.location)
-  const parent = currentOf(table)
-  const manifests = await manifestsOf(store, table, parent, dataset.name)
-  const there = new Set(manifests.flatMap(({ entries }) => entries.map(urlOf)))
-  const added = [...files].filter(([url]) => !there.has(url))
-  const removed = [...there].filter((url) => !files.has(url))
+  const manifests = await manifestsOf(store, table, dataset.name)
+  const content = await sync.read()
+  const { files, offsets } = content
   const rows = [...files.values()].reduce((sum, file) => sum + file.rows, 0)
-  const synced = { added: added.length, removed: removed.length, rows }
-  if (added.length + removed.length === 0) return synced
+  const entries = manifests.flatMap((manifest) => manifest.entries)
+  const there = new Map(entries.map((entry) => [urlOf(entry), entry.data_file.record_count]))
+  const change = changeOf(there, content)
+  const total = { files: files.size, rows }
+  if (change === null) {
+    const nothing = { ...total, added: 0, removed: 0, isDone: true }
+    if (table.properties?.[OFFSETS] === JSON.stringify(offsets)) return nothing
+    const isDone = await catalog.commit(dataset.name, commitOf(sync, offsets, table, null))
+    return isDone ? nothing : null
+  }
   const place = placeOf(table)
   const { snapshotId } = place
   const path = (name: string) => `metadata/${snapshotId}-${name}.avro`
   const refs: ManifestRef[] = []
-  for (const [i, part] of partsOf(manifests, added, files, place).entries()) {
+  for (const [i, part] of partsOf(manifests, change, place).entries()) {
     if (!Array.isArray(part)) {
       refs.push(part as ManifestRef)
       continue
     }
-    const url = urlIn(table, path(`m${i}`))
-    const { bytes, ref } = await writeManifest(part, url, place)
+    const { bytes, ref } = await writeManifest(part, urlIn(table, path(`m${i}`)), place)
     await store.create(path(`m${i}`), bytes)
     refs.push(ref)
   }
-  const list = await writeManifestList(refs, place, parent?.['snapshot-id'] ?? null)
-  await store.create(path('list'), list)
+  const parentId = currentOf(table)?.['snapshot-id'] ?? null
+  await store.create(path('list'), await writeManifestList(refs, place, parentId))
   const snapshot = {
     ...{ 'snapshot-id': snapshotId, 'sequence-number': place.sequenceNumber },
-    ...(parent && { 'parent-snapshot-id': parent['snapshot-id'] }),
+    ...(parentId !== null && { 'parent-snapshot-id': parentId }),
     'timestamp-ms': Math.max(sync.nowMs, table['last-updated-ms']),
     'manifest-list': urlIn(table, path('list')),
     'schema-id': place.schema['schema-id'],
-    summary: summaryOf(sync, refs, snapshotId, synced),
+    summary: summaryOf(refs, snapshotId, change, offsets),
   }
-  const isDone = await commitOnce(catalog, dataset.name, commitOf(sync, table, snapshot))
-  return isDone ? synced : null
+  const commit = commitOf(sync, offsets, table, snapshot)
+  if (!(await commitOnce(catalog, dataset.name, commit, snapshotId))) return null
+  return { ...total, added: change.added.length, removed: change.removed.size, isDone: false }
 }
 
-/** The same, when an answer does not come: then the table says whether it has landed. */
+/** Whether it has landed, also when its answer does not come: then the table says so. */
 async function commitOnce(
   catalog: IcebergCatalog,
   name: string,
-  { commit, snapshotId }: { commit: TableCommit; snapshotId: number },
+  commit: TableCommit,
+  snapshotId: number,
 ): Promise<boolean> {
   try {
     return await catalog.commit(name, commit)
@@ -143,14 +187,12 @@ async function commitOnce(
 async function manifestsOf(
   store: ObjectStore,
   table: TableMetadata,
-  current: Snapshot | undefined,
   name: string,
 ): Promise<readonly Manifest[]> {
+  const current = currentOf(table)
   if (!current) return []
-  if (current.summary[OFFSETS] === undefined) {
-    const message = `something else has written to the Iceberg table ${name}: it can only be ours`
-    throw new LensError('lake_conflict', message)
-  }
+  if (current.summary[OFFSETS] === undefined)
+    throw notOurs(name, 'something else has written to it')
   const refs = await readManifestList(await bytesAt(store, table, current['manifest-list']))
   const manifests: Manifest[] = []
   for (const ref of refs) {
@@ -171,11 +213,10 @@ function urlIn({ location }: TableMetadata, path: string): string {
 }
 
 function placeOf(table: TableMetadata): ManifestPlace {
-  const specId = table['default-spec-id']
   return {
     schema: schemaOf(table),
-    spec: table['partition-specs'].find((one) => one['spec-id'] === specId)!,
-    specId,
+    spec: specOf(table),
+    specId: table['default-spec-id'],
     snapshotId: randomInt(1, SNAPSHOT_ID_MAX),
     sequenceNumber: (table['last-sequence-number'] ?? 0) + 1,
   }

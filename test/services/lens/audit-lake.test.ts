@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect } from 'chai'
@@ -17,6 +25,7 @@ import { lakeStage } from '../../../services/exporter/stage.ts'
 import { type Cells, cellsOf } from '../../../services/formats/column.ts'
 import { REQUESTS } from '../../../services/formats/requests-dataset.ts'
 import { createFileStore } from '../../../services/lake/file-store.ts'
+import type { ObjectStore } from '../../../services/lake/store.ts'
 import { createFindings } from '../../../services/lens/audit-findings.ts'
 import { auditLake } from '../../../services/lens/audit-lake.ts'
 import { compactLake } from '../../../services/lens/lake-compact.ts'
@@ -57,9 +66,8 @@ describe('lens/audit-lake', () => {
 
   afterEach(() => rmSync(folder, { recursive: true }))
 
-  async function audited() {
+  async function audited(store: ObjectStore = createFileStore(folder)) {
     const findings = createFindings()
-    const store = createFileStore(folder)
     const rows = await auditLake({ bus, codec, log: () => {} }, store, new Map(), findings)
     const said = findings.list.map(({ kind, place, text }) => `${kind}: ${place}: ${text}`)
     return { rows: rows.filter(({ dataset }) => dataset === 'requests'), said }
@@ -97,9 +105,45 @@ describe('lens/audit-lake', () => {
     const [path] = files().filter((name) => /requests.*compacted/.test(name))
     rmSync(join(folder, path!))
     expect((await audited()).said).deep.equal([
+      `unreadable: requests: ${path}: it was removed meanwhile`,
       'lake_missing: requests-0: 10 records have no row, first at 0, 1, 2, 3, 4',
       'lake_missing: requests-1: 5 records have no row, first at 0, 2, 4, 6, 8',
     ])
+  })
+
+  it('finds them while a compaction goes on, whenever that is', async () => {
+    const store = createFileStore(folder)
+    const paths = files()
+    const copy = `${folder}-copy`
+    cpSync(folder, copy, { recursive: true })
+    for (const at of [0, 1, 3, 5]) {
+      let gets = 0
+      const beside: ObjectStore = {
+        ...store,
+        async get(path) {
+          if (path.endsWith('.parquet') && gets++ === at) {
+            const nowMs = NOON_US / 1000 + 9_000_000
+            await compactLake(store, { nowMs, closedMs: nowMs, removeMs: nowMs }, () => {})
+          }
+          return store.get(path)
+        },
+      }
+      expect((await audited(beside)).said, `at ${at}`).deep.equal([])
+      expect(files().length).below(paths.length)
+      rmSync(folder, { recursive: true })
+      cpSync(copy, folder, { recursive: true })
+    }
+    const listed: ObjectStore = {
+      ...store,
+      async *list(prefix) {
+        yield* store.list(prefix)
+        if (prefix !== '') return
+        const nowMs = NOON_US / 1000 + 9_000_000
+        await compactLake(store, { nowMs, closedMs: nowMs, removeMs: nowMs }, () => {})
+      },
+    }
+    expect((await audited(listed)).said).deep.equal([])
+    rmSync(copy, { recursive: true })
   })
 
   it('names records that lost their file', async () => {
