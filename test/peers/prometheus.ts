@@ -64,9 +64,11 @@ function windows(): Aggregate[] {
     Array.from({ length: MINUTES }, (_, i) => {
       const start = lastMs - (MINUTES - i) * 60_000
       const values = Array.from({ length: 1_000 }, () => Math.floor(Math.exp(8 + m + 4 * random())))
-      const metrics = { ttft_us: distributionOf(values), e2e_us: distributionOf([0, 5, 7e6]) }
+      const e2e_us = distributionOf([0, 5, ...Array(50).fill(7e6)])
+      const metrics = { ttft_us: distributionOf(values), e2e_us }
       const series = { model, endpoint: `e-${m}`, region: '', tenant: 't' }
-      return aggregate({ series, start, end: start + 60_000, requests: 1_000 + i, metrics })
+      const counts = { requests: 1_000 + i, errors: 100 }
+      return aggregate({ series, start, end: start + 60_000, ...counts, metrics })
     }),
   )
 }
@@ -74,7 +76,7 @@ function windows(): Aggregate[] {
 /** Five minutes of each endpoint; the GPU of the first is idle. */
 function views(): Aggregate[] {
   const end = Math.floor(Date.now() / 60_000) * 60_000
-  const metrics = { e2e_us: distributionOf([0, 5, 7e6]) }
+  const metrics = { e2e_us: distributionOf(Array(150).fill(7e6)) }
   return MODELS.map((_, m) => {
     const mean = m === 0 ? 0.2 : 0.95
     const gauges = { gpu_utilization: { count: 9, min: 0, max: 1, mean, last: 0.5 } }
@@ -83,14 +85,26 @@ function views(): Aggregate[] {
   })
 }
 
+/** Waits until something is so, and fails when it does not come to be. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const endMs = Date.now() + 60_000
+  while (!(await isSo())) {
+    expect(Date.now(), String(isSo)).below(endMs)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
 describe('Prometheus', function () {
   this.timeout(1_800_000)
-  const all = windows()
+  let all: Aggregate[]
   const state = createScrapeState(10_000)
   let prometheus: Prometheus
   let stopServer: () => Promise<void>
 
   before(async () => {
+    // Rules look two minutes back, for two points at least.
+    await until(async () => Date.now() % 60_000 < 30_000)
+    all = windows()
     const exemplars = createExemplars(GROUPING, 10_000)
     const { labels } = seriesOf(all[0]!.series)
     exemplars.see(tokenEvents({ ...labels, ...ENDED }))
@@ -134,9 +148,7 @@ scrape_configs:
     }
     expect(sender.stats).deep.include({ rejected: 0, requestsRejected: 0 })
     const jobs = async () => prometheus.query('count by (job) (latency_lens_requests_total)')
-    while ((await jobs()).length < JOBS.length) {
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
+    await until(async () => (await jobs()).length === JOBS.length)
   })
   after(async () => {
     await prometheus?.stop()
@@ -171,15 +183,12 @@ scrape_configs:
       const { data } = (await response.json()) as Rules
       return data.groups.flatMap((group) => group.rules)
     }
-    let rules = await evaluated()
-    while (rules.some(({ health }) => health === 'unknown')) {
-      await new Promise((resolve) => setTimeout(resolve, 200))
-      rules = await evaluated()
-    }
+    await until(async () => (await evaluated()).every(({ health }) => health !== 'unknown'))
+    const rules = await evaluated()
     expect(rules.map(({ health, lastError }) => lastError ?? health)).deep.equal(
       Array(rules.length).fill('ok'),
     )
-    expect(rules.length).equal(5)
+    expect(rules.length).equal(6)
   })
 
   it('has larger windows as gauges, and names who is slow with a busy GPU', async () => {
@@ -188,14 +197,25 @@ scrape_configs:
       expect(await one(`latency_lens_view_requests_per_second${labels}`)).equal(2)
     }
     const firing = 'ALERTS{alertname="gpu-saturated-and-slow", job="native"}'
-    while ((await prometheus.query(firing)).length === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 200))
-    }
+    await until(async () => (await prometheus.query(firing)).length > 0)
     const endpoints = await prometheus.query(firing)
     expect(endpoints.map(({ labels }) => labels.latency_lens_endpoint).sort()).deep.equal([
       'e-1',
       'e-2',
     ])
+  })
+
+  it('raises the alerts whose conditions hold, for each model, and no other', async () => {
+    const names = async () => {
+      const firing = await prometheus.query('count by (alertname) (ALERTS{alertstate="firing"})')
+      return firing.map(({ labels }) => labels.alertname).sort()
+    }
+    await until(async () => (await names()).length === 3)
+    expect(await names()).deep.equal(['e2e-p95-high', 'error-rate-high', 'gpu-saturated-and-slow'])
+    const slow = await prometheus.query('ALERTS{alertname="e2e-p95-high"}')
+    expect(slow.map(({ labels }) => labels.gen_ai_request_model).sort()).deep.equal(
+      MODELS.toSorted(),
+    )
   })
 
   it('keeps a request as an example of its bucket, of native histograms and of classic ones', async () => {
