@@ -13,7 +13,10 @@ import {
   WINDOW_SLICES,
 } from '../../schemas/topics.ts'
 import type { Plan } from '../../services/core/processor.ts'
+import { createRestCatalog } from '../../services/lake/iceberg/catalog.ts'
 import { openStore } from '../../services/lake/store.ts'
+import { compactLake } from '../../services/lens/lake-compact.ts'
+import { syncTables } from '../../services/lens/lake-iceberg.ts'
 import { verifyLake } from '../../services/lens/lake-verify.ts'
 import { createTriggers } from '../../services/triggers/processor.ts'
 import { parseRules } from '../../services/triggers/rules-file.ts'
@@ -178,6 +181,37 @@ export async function lakeFaults(
     ...check('requests', requests, { rows: ended, ids: ended }),
     // A repeat in the topic is a row of its own, with the same id.
     ...check('triggers', triggers, { rows: events.length, ids: names.size }),
+  ]
+}
+
+const HOUR_MS = 3_600_000
+
+/** The same when all hours have been compacted, and in Iceberg tables. */
+export async function compactedFaults(system: System, raw: Raw): Promise<readonly string[]> {
+  const { lake, stack } = system
+  const store = await openStore(lake, stack.env)
+  // Nobody writes any more: the hour that goes on is over too.
+  const nowMs = Date.now() + HOUR_MS
+  const { outputs } = await compactLake(
+    store,
+    { nowMs, closedMs: nowMs, removeMs: nowMs },
+    () => {},
+  )
+  const catalog = createRestCatalog({
+    url: stack.env.ICEBERG_CATALOG_URL!,
+    warehouse: stack.env.ICEBERG_WAREHOUSE!,
+    credential: stack.env.ICEBERG_CREDENTIAL!,
+    ...{ namespace: 'lens', token: '', oauthUrl: '', oauthScope: 'catalog', now: Date.now },
+  })
+  const open = (location: string) => openStore(location, stack.env)
+  await syncTables({ store, catalog, open, nowMs, keepSinceMs: 0 }, () => {})
+  const table = await catalog.load('token_events')
+  const { summary } = table!.snapshots!.at(-1)!
+  const inTable = Number(summary['total-records'])
+  return [
+    ...(await lakeFaults(system, raw)),
+    ...(outputs > 0 ? [] : ['compaction found nothing to do']),
+    ...(inTable === raw.records ? [] : [`the table has ${inTable} rows, not ${raw.records}`]),
   ]
 }
 

@@ -5,6 +5,7 @@ import type { Progress } from './progress.ts'
 import { recoveries } from './recoveries.ts'
 import {
   auditFaults,
+  compactedFaults,
   lakeFaults,
   otlpFaults,
   readRaw,
@@ -107,6 +108,7 @@ export async function checkRun(
   // What is not a whole file yet is written when it stops.
   await running.get('exporter 1')!.stop()
   add('lake', await lakeFaults(system, raw))
+  add('lake, compacted', await compactedFaults(system, raw))
   const otlp = await otlpFaults(system)
   add('OTLP', otlp.wrong)
   add('audit', await auditFaults(system))

@@ -1,6 +1,6 @@
 import { DuckDBInstance, DuckDBListValue, DuckDBTimestampTZValue } from '@duckdb/node-api'
 import type { Cell } from '../../../services/formats/column.ts'
-import { PYARROW, pythonWith, runPython } from './python.ts'
+import { DATAFUSION, PYARROW, pythonWith, runPython } from './python.ts'
 
 /** A file as another reader sees it: names and types of the columns, and the cells of each row. */
 export interface ReadBack {
@@ -54,6 +54,11 @@ const SCRIPT = `
 import json, math, sys
 import pyarrow as pa, pyarrow.parquet as pq
 def read(path):
+    if path.startswith('datafusion:'):
+        import datafusion
+        context = datafusion.SessionContext()
+        context.register_parquet('t', path[len('datafusion:'):])
+        return context.sql('SELECT * FROM t').to_arrow_table()
     if path.endswith('.parquet'): return pq.read_table(path)
     with pa.ipc.open_stream(path) as reader: return reader.read_all()
 def plain(column):
@@ -73,7 +78,17 @@ print(json.dumps(out))
 
 /** Reads Parquet files (.parquet) and Arrow IPC streams (any other name) with pyarrow. */
 export async function readWithPyarrow(paths: readonly string[]): Promise<readonly ReadBack[]> {
-  const read = await runPython<ReadBack[]>(await pythonWith([PYARROW]), SCRIPT, paths)
+  return readWith(await pythonWith([PYARROW]), paths)
+}
+
+/** Reads a Parquet file with DataFusion; types are those of its Arrow table. */
+export async function readWithDataFusion(path: string): Promise<ReadBack> {
+  const [read] = await readWith(await pythonWith([PYARROW, DATAFUSION]), [`datafusion:${path}`])
+  return read!
+}
+
+async function readWith(python: string, paths: readonly string[]): Promise<readonly ReadBack[]> {
+  const read = await runPython<ReadBack[]>(python, SCRIPT, paths)
   return read.map(({ columns, rows }) => {
     const isDouble = columns.map(([, type]) => type === 'double')
     return { columns, rows: rows.map((row) => row.map((cell, i) => numberIn(cell, isDouble[i]!))) }

@@ -11,9 +11,10 @@ import {
   type Dataset,
 } from '../../../services/formats/column.ts'
 import { DATASETS } from '../../../services/formats/datasets.ts'
-import { toParquet } from '../../../services/formats/parquet.ts'
+import { mergeParquet } from '../../../services/formats/merge-parquet.ts'
+import { parquetStream, toParquet } from '../../../services/formats/parquet.ts'
 import { RECORDS } from './arbitraries.ts'
-import { readWithDuckDb, readWithPyarrow } from './read-back.ts'
+import { readWithDataFusion, readWithDuckDb, readWithPyarrow } from './read-back.ts'
 
 const SEED = 20_251_124
 const ROWS = 300
@@ -83,6 +84,32 @@ describe('formats: other readers', function () {
         expect(pyarrow.columns).to.deep.equal(typed(PYARROW_TYPES))
         expectRows(pyarrow.rows, rows)
       }
+      expectRows((await readWithDataFusion(parquet)).rows, rows)
+    })
+
+    it(`agree on every value of ${name} in a file that was compacted`, async () => {
+      const rows = anyRows(dataset)
+      const range = { topic: 't', partition: 0, from: 0, to: ROWS }
+      const metadata = { dataset: name, schemaVersion: version, ...range }
+      const half = Math.floor(ROWS / 2)
+      const streams = [rows.slice(half), rows.slice(0, half)].map((some) =>
+        parquetStream(toParquet(toArrowStream(toArrow(columns, some)), columns, metadata)),
+      )
+      const path = join(folder, `${name}-compacted.parquet`)
+      await writeFile(path, mergeParquet(dataset, streams, []))
+      const inOrder = (all: readonly Cells[]) =>
+        all.toSorted((a, b) => Number(a.at(-1)) - Number(b.at(-1)))
+      const duckDb = await readWithDuckDb(path)
+      expect(duckDb.columns).to.deep.equal(typed(DUCKDB_TYPES))
+      const [pyarrow] = await readWithPyarrow([path])
+      const dataFusion = await readWithDataFusion(path)
+      for (const read of [duckDb, pyarrow!, dataFusion]) expectRows(inOrder(read.rows), rows)
+      // By the first of its labels, a null first.
+      const at = columns.findIndex((column) => column.name === dataset.sortColumns[0])
+      const labels = duckDb.rows.map((cells) => cells[at] as string | null)
+      const texts = labels.filter((label) => label !== null)
+      expect(labels.slice(labels.length - texts.length)).to.deep.equal(texts)
+      expect(texts).to.deep.equal(texts.toSorted())
     })
 
     it(`read a file of ${name} without rows`, async () => {
