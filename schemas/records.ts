@@ -208,6 +208,10 @@ export interface RuleEpisode {
   readonly since: number
   /** For how long it has held since then, or while recovering for how long it has not; windows without an answer left out. */
   readonly held_ms: number
+  /** Of the rule, as it was evaluated; empty when not known. */
+  readonly revision: string
+  /** End of the last window that the series had; behind it, it was silent. */
+  readonly heard_through: number
   /** Window end of the last firing, from which the cooldown runs; 0 for never. */
   readonly fired_at: number
 }

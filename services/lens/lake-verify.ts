@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { datasetNamed, datasetsOf } from '../formats/datasets.ts'
 import type { RowSource } from '../formats/parquet.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
-import { generationOf } from '../lake/compaction.ts'
+import { generationOf, type RecordedCompaction } from '../lake/compaction.ts'
 import { expiredBefore } from '../lake/expiry.ts'
 import { type LakeFiles, type LiveFile, lakeFiles } from '../lake/lake-files.ts'
 import { readCompactions, readLakeLog } from '../lake/lake-log.ts'
@@ -68,11 +68,14 @@ export async function verifyLake(
 /** Asks whether a file that is not there has expired or been replaced since the lake was listed. */
 function goneSince(store: ObjectStore, expiredMs: number): (file: LiveFile) => Promise<boolean> {
   let beforeMs = expiredMs
+  const known = new Map<string, Map<string, RecordedCompaction>>()
   return async ({ path, dataset }) => {
     if (liesBefore(path, beforeMs)) return true
     beforeMs = await expiredBefore(store)
     if (liesBefore(path, beforeMs)) return true
-    return (await readCompactions(store, dataset)).some(({ inputs }) => {
+    const own = known.get(dataset) ?? new Map()
+    known.set(dataset, own)
+    return (await readCompactions(store, dataset, own)).some(({ inputs }) => {
       return inputs.some((input) => input.path === path)
     })
   }

@@ -2,7 +2,16 @@ import type { Aggregate, RuleEpisode } from '../../schemas/records.ts'
 import { TRIGGER_EVENTS, TRIGGER_STATE } from '../../schemas/topics.ts'
 import { partitionOf } from '../core/hash.ts'
 import type { Assignment, Batch, Output, Plan, Processor } from '../core/processor.ts'
-import { createEpisode, isWorthKeeping, stepEpisode } from '../core/triggers/episode.ts'
+import {
+  createEpisode,
+  isOfRule,
+  isWorthKeeping,
+  type Step,
+  stepEpisode,
+  stepSilent,
+  supersede,
+  watchesSilence,
+} from '../core/triggers/episode.ts'
 import type { Rule } from '../core/triggers/rule.ts'
 import { hasGrouping, seriesOf } from '../core/windows/series.ts'
 
@@ -20,7 +29,9 @@ export interface TriggersCounts {
 
 /**
  * Evaluates the rules on the final aggregates of one partition. Only revision 0 is looked at: a
- * correction never fires again. The same log always gives the same events with the same ids.
+ * correction never fires again. Windows of one size come in the order of their ends, so that with
+ * one that ends later it is known which series had none before. The same log always gives the same
+ * events with the same ids.
  */
 export function createTriggers(
   { partition, committed, changelog, partitions }: Assignment,
@@ -28,14 +39,25 @@ export function createTriggers(
   counts: TriggersCounts,
 ): Processor {
   const appliesTo = createLookUp(rules)
+  const byName = new Map(rules.map((rule) => [rule.name, rule]))
   const bySeries = new Map<string, Map<string, RuleEpisode>>()
   let held = 0
+  /** Up to which end windows of each size have come, in seconds and milliseconds. */
+  const ends = readEnds(committed)
+  /** What changes though its series is silent, by the size of its windows. */
+  const watched = new Map<number, Map<string, RuleEpisode>>()
   for (const state of changelog as readonly RuleEpisode[]) {
     const known = bySeries.get(state.series)?.get(state.rule)
     // A member that has lost the partition may have appended what it knew after the next owner.
     if (known && known.evaluated_through > state.evaluated_through) continue
     keep(state)
+    const rule = byName.get(state.rule)
+    if (rule) watch(rule, state)
   }
+  /** What rules have begun that are others now: to be ended with the first batch. */
+  let superseded = [...bySeries.values()].flatMap((own) =>
+    [...own.values()].filter((state) => isSuperseded(state, byName.get(state.rule))),
+  )
 
   function keep(state: RuleEpisode): void {
     let own = bySeries.get(state.series)
@@ -45,6 +67,49 @@ export function createTriggers(
     }
     held -= own.size
     held += own.set(state.rule, state).size
+  }
+
+  function watch(rule: Rule, state: RuleEpisode): void {
+    const size_s = rule.windowMs / 1000
+    const all = watched.get(size_s) ?? new Map<string, RuleEpisode>()
+    watched.set(size_s, all)
+    const key = keyOf(state)
+    if (watchesSilence(rule, state)) all.set(key, state)
+    else all.delete(key)
+  }
+
+  function passTime({ size_s, end }: Aggregate, events: Output[], kept: Output[]): void {
+    const last = ends.get(size_s)
+    if (last !== undefined && end <= last) return
+    ends.set(size_s, end)
+    const all = last === undefined ? undefined : watched.get(size_s)
+    if (!all) return
+    for (const before of [...all.values()]) {
+      if (before.evaluated_through >= last!) continue
+      const rule = byName.get(before.rule)!
+      take(rule, before, stepSilent(rule, before, last!), events, kept)
+    }
+  }
+
+  function take(
+    rule: Rule | undefined,
+    before: RuleEpisode,
+    { state, event }: Step,
+    events: Output[],
+    kept: Output[],
+  ): void {
+    keep(state)
+    // Nearly all are not: their keys need not be made.
+    if (rule && (watchesSilence(rule, before) || watchesSilence(rule, state))) watch(rule, state)
+    if (event) {
+      counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
+      const to = partitionOf(event.trigger_id, partitions[TRIGGER_EVENTS]!)
+      events.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
+    }
+    // The state's partition is the aggregates', so that one owner has both.
+    if (!rule || isWorthKeeping(rule, before, state)) {
+      kept.push({ topic: TRIGGER_STATE, partition, key: keyOf(state), value: state })
+    }
   }
 
   function apply(aggregate: Aggregate, events: Output[], kept: Output[]): void {
@@ -59,19 +124,8 @@ export function createTriggers(
         continue
       }
       const before = known ?? createEpisode(rule, series)
-      const { state, event } = stepEpisode(rule, before, aggregate)
-      keep(state)
       counts.count('evaluated', 1)
-      if (event) {
-        counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
-        const to = partitionOf(event.trigger_id, partitions[TRIGGER_EVENTS]!)
-        events.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
-      }
-      // The state's partition is the aggregates', so that one owner has both.
-      if (isWorthKeeping(before, state)) {
-        const key = `${rule.name}|${series}`
-        kept.push({ topic: TRIGGER_STATE, partition, key, value: state })
-      }
+      take(rule, before, stepEpisode(rule, before, aggregate), events, kept)
     }
   }
 
@@ -81,12 +135,19 @@ export function createTriggers(
       const events: Output[] = []
       const kept: Output[] = []
       let next = 0
+      for (const state of superseded) {
+        const rule = byName.get(state.rule)
+        take(rule, state, supersede(state, rule), events, kept)
+      }
+      superseded = []
       for (const { offset, value, bad } of batch.records) {
         next = offset + 1
         const aggregate = value as Aggregate
-        if (!bad && aggregate.final && aggregate.revision === 0) apply(aggregate, events, kept)
+        if (bad || !aggregate.final || aggregate.revision > 0) continue
+        passTime(aggregate, events, kept)
+        apply(aggregate, events, kept)
       }
-      const commit = { offset: next, metadata: '' }
+      const commit = { offset: next, metadata: JSON.stringify([...ends]) }
       const last: Plan = { ...nothing, outputs: kept, commit }
       // Events first: to whoever finds the states, their windows have been dealt with.
       return events.length === 0 ? last : { ...nothing, outputs: events, rest: () => last }
@@ -94,6 +155,21 @@ export function createTriggers(
     onTick: () => nothing,
     onDrain: () => nothing,
   }
+}
+
+/** Of a rule that is gone, what has not fired is left as it is. */
+function isSuperseded(state: RuleEpisode, rule: Rule | undefined): boolean {
+  if (isOfRule(state, rule)) return false
+  return rule !== undefined || state.state === 'firing' || state.state === 'recovering'
+}
+
+function keyOf({ rule, series }: RuleEpisode): string {
+  return `${rule}|${series}`
+}
+
+/** What the owner before has committed. */
+function readEnds(committed: Assignment['committed']): Map<number, number> {
+  return new Map(committed?.metadata ? JSON.parse(committed.metadata) : [])
 }
 
 const nothing: Plan = {

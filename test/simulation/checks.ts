@@ -56,7 +56,7 @@ export function faultsFound(run: Run): readonly string[] {
     ...deadLetterFaults(run),
     ...anomalies(run),
     ...triggerFaults(events),
-    ...ruleFaults(aggregates, events),
+    ...ruleFaults(logsOf<Aggregate>(run, AGGREGATES), events),
     ...otlpFaults(run.sinks.received, aggregates, run.temporality, countRepeats),
     ...run.sinks.others,
     ...markerFaults(run.sinks),
@@ -66,6 +66,12 @@ export function faultsFound(run: Run): readonly string[] {
 
 function read<T>(run: Run, topic: string): T[] {
   return placed(run, topic).map(({ value }) => value as T)
+}
+
+/** The same, each partition by itself. */
+function logsOf<T>(run: Run, topic: string): T[][] {
+  const byPartition = Map.groupBy(placed(run, topic), ({ partition }) => partition)
+  return [...byPartition.values()].map((own) => own.map(({ value }) => value as T))
 }
 
 /** How long after the end of its interval a range must be in the lake. */

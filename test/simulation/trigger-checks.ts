@@ -31,13 +31,15 @@ const RULES: readonly PlainRule[] = [
  */
 export const LEAVES_OUT_DISORDER = true
 
-/** What is missing of the trigger events, and what should not be there. */
+/** What is missing of the trigger events, and what should not be there, by the log's partitions. */
 export function ruleFaults(
-  aggregates: readonly Aggregate[],
+  logs: readonly (readonly Aggregate[])[],
   events: readonly TriggerEvent[],
 ): readonly string[] {
-  const leftOut = LEAVES_OUT_DISORDER ? disordered(aggregates) : new Set<string>()
-  const wanted = new Set(RULES.flatMap((rule) => eventsOf(rule, aggregates, leftOut)))
+  const leftOut = LEAVES_OUT_DISORDER ? disordered(logs.flat()) : new Set<string>()
+  const wanted = new Set(
+    logs.flatMap((log) => RULES.flatMap((rule) => eventsOf(rule, log, leftOut))),
+  )
   const checked = events.filter(({ series }) => !leftOut.has(JSON.stringify(series)))
   const got = new Set(checked.map(({ trigger_id, state }) => `${trigger_id} ${state}`))
   return [
@@ -62,32 +64,57 @@ function disordered(aggregates: readonly Aggregate[]): ReadonlySet<string> {
   return new Set([...ends].filter(([, seen]) => isMixed(seen)).map(([series]) => series))
 }
 
+interface PlainState {
+  through: number
+  /** End of the last window that was there. */
+  heard: number
+  held: number
+  firing: string | null
+}
+
+const HOUR_MS = 3_600_000
+
 /** `trigger_id state` of each, from the first results of the windows in the order of the log. */
 function eventsOf(
   rule: PlainRule,
-  aggregates: readonly Aggregate[],
+  log: readonly Aggregate[],
   leftOut: ReadonlySet<string>,
 ): string[] {
   const found: string[] = []
-  const series = new Map<string, { through: number; held: number; firing: string | null }>()
-  for (const window of aggregates.filter(isMinute)) {
+  const series = new Map<string, PlainState>()
+  let last = 0
+  for (const window of log) {
+    if (window.size_s !== 60 || window.revision > 0) continue
+    if (window.end > last) {
+      for (const state of series.values()) passSilence(state, last, found)
+      last = window.end
+    }
     const text = JSON.stringify(window.series)
-    if (!(rule.dimension in window.series) || leftOut.has(text)) continue
-    const state = series.get(text) ?? { through: 0, held: 0, firing: null }
+    if (!isMinute(window) || !(rule.dimension in window.series) || leftOut.has(text)) continue
+    const state = series.get(text) ?? { through: 0, heard: 0, held: 0, firing: null }
     series.set(text, state)
     // A repeat.
     if (window.end <= state.through) continue
     const goesOn = window.start <= state.through
-    state.through = window.end
+    Object.assign(state, { through: window.end, heard: window.end })
     const holds = rule.holds(window)
     if (holds === null) continue
     if (!holds && state.firing) found.push(`${state.firing} resolved`)
     if (!holds) Object.assign(state, { firing: null, held: 0 })
     if (!holds || state.firing) continue
-    state.held = goesOn ? state.held + 1 : 1
+    state.held = goesOn && state.held > 0 ? state.held + 1 : 1
     if (state.held <= rule.before) continue
     state.firing = `${rule.name}|${text}|${new Date(window.end).toISOString()}`
     found.push(`${state.firing} firing`)
   }
   return found
+}
+
+/** Others had a window that ended then: silence says nothing of what has begun, but for an hour. */
+function passSilence(state: PlainState, end: number, found: string[]): void {
+  if (state.through >= end || (state.held === 0 && !state.firing)) return
+  state.through = end
+  if (end - state.heard <= HOUR_MS) return
+  if (state.firing) found.push(`${state.firing} resolved`)
+  Object.assign(state, { firing: null, held: 0 })
 }

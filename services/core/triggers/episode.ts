@@ -1,6 +1,6 @@
 import type { Aggregate, RuleEpisode, TriggerEvent } from '../../../schemas/records.ts'
 import { evaluate, type Verdict, verdictOf } from './evaluate.ts'
-import { describeCondition, type Rule } from './rule.ts'
+import { describeCondition, type Rule, ruleRevision } from './rule.ts'
 
 /** The state of a rule for a series that has not been evaluated yet. */
 export function createEpisode(rule: Rule, series: string): RuleEpisode {
@@ -10,6 +10,8 @@ export function createEpisode(rule: Rule, series: string): RuleEpisode {
     state: 'inactive',
     first_end: 0,
     evaluated_through: 0,
+    heard_through: 0,
+    revision: ruleRevision(rule),
     since: 0,
     held_ms: 0,
     fired_at: 0,
@@ -30,17 +32,75 @@ export interface Step {
  * repeat and changes nothing.
  */
 export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregate): Step {
+  return step(rule, before, aggregate, aggregate.end)
+}
+
+/** A series that is silent for longer is over: nothing of it holds any more. */
+const SILENT_MS_MAX = 3_600_000
+
+/**
+ * The same of a window that the series did not have, when others had theirs: nothing came. What is
+ * unknown then is as unknown as ever, but an hour of it ends what has fired.
+ */
+export function stepSilent(rule: Rule, before: RuleEpisode, end: number): Step {
+  const { heard_through, evaluated_through } = before
+  const heard = heard_through || evaluated_through
+  const aggregate = emptyWindow(JSON.parse(before.series), end, rule.windowMs)
+  if (end - heard <= SILENT_MS_MAX) return step(rule, before, aggregate, heard)
+  if (end <= evaluated_through) return { state: before, event: null }
+  const seen = { ...before, evaluated_through: end, heard_through: heard }
+  const state: RuleEpisode = { ...seen, state: 'inactive', since: 0, held_ms: 0 }
+  return { state, event: isOpen(before) ? eventOf(rule, seen, 'resolved', aggregate, true) : null }
+}
+
+/**
+ * Whether a state changes though its series is silent: what has begun goes on or ends, and of some
+ * rules silence is what they wait for.
+ */
+export function watchesSilence(rule: Rule, state: RuleEpisode): boolean {
+  if (state.evaluated_through - state.heard_through > SILENT_MS_MAX) return false
+  return state.state !== 'inactive' || startsBySilence(rule)
+}
+
+const starts = new WeakMap<Rule, boolean>()
+
+function startsBySilence(rule: Rule): boolean {
+  let isSo = starts.get(rule)
+  if (isSo === undefined) {
+    const nothing = emptyWindow({}, 0, rule.windowMs)
+    isSo = taken(rule, verdictOf(rule.when, nothing, true), nothing, true) === true
+    starts.set(rule, isSo)
+  }
+  return isSo
+}
+
+function emptyWindow(series: Aggregate['series'], end: number, windowMs: number): Aggregate {
+  return {
+    ...{ series, size_s: windowMs / 1000, start: end - windowMs, end, final: true, revision: 0 },
+    ...{ incomplete: false, requests: 0, errors: 0, cancelled: 0, errors_by_type: {}, chunks: 0 },
+    ...{ input_tokens: 0, output_tokens: 0, metrics: {}, gauges: {}, goodput: null },
+  }
+}
+
+function isOpen({ state }: RuleEpisode): boolean {
+  return state === 'firing' || state === 'recovering'
+}
+
+function step(rule: Rule, before: RuleEpisode, aggregate: Aggregate, heard: number): Step {
   if (aggregate.end <= before.evaluated_through) return { state: before, event: null }
   const firstEnd = before.first_end || aggregate.end
   const isWhole = aggregate.start >= firstEnd
-  const isOpen = before.state === 'firing' || before.state === 'recovering'
-  const seen = { ...before, first_end: firstEnd, evaluated_through: aggregate.end }
-  const verdict = taken(rule, verdictOf(rule.when, aggregate, isWhole, isOpen), aggregate, isWhole)
+  const wasOpen = isOpen(before)
+  const through = { evaluated_through: aggregate.end, heard_through: heard }
+  const revision = before.revision || ruleRevision(rule)
+  const seen = { ...before, first_end: firstEnd, revision, ...through }
+  const said = verdictOf(rule.when, aggregate, isWhole, wasOpen)
+  const verdict = taken(rule, said, aggregate, isWhole)
   if (verdict === null) return { state: seen, event: null }
   // A window that does not reach back to the last one begins anew: nothing is known in between.
   const goesOn = aggregate.start <= before.evaluated_through
   const sinceLastMs = aggregate.end - before.evaluated_through
-  if (isOpen) {
+  if (wasOpen) {
     if (verdict) return { state: { ...seen, state: 'firing', held_ms: 0 }, event: null }
     const isRecovering = before.state === 'recovering' && goesOn
     const clearMs = isRecovering ? before.held_ms + sinceLastMs : 0
@@ -68,6 +128,41 @@ function taken(rule: Rule, verdict: Verdict, aggregate: Aggregate, isWhole: bool
   return isWhole && !aggregate.incomplete ? true : null
 }
 
+/** Whether a state is of a rule as it is now. */
+export function isOfRule(state: RuleEpisode, rule: Rule | undefined): boolean {
+  if (rule === undefined) return false
+  return state.revision === '' || state.revision === ruleRevision(rule)
+}
+
+/**
+ * Ends what a rule had begun that has been changed since, or is gone (undefined): the rule as it is
+ * now begins with nothing, cooldown included, but for the windows that it need not see again.
+ */
+export function supersede(before: RuleEpisode, rule: Rule | undefined): Step {
+  const revision = rule ? ruleRevision(rule) : ''
+  const ended = { state: 'inactive', since: 0, held_ms: 0, fired_at: 0, revision } as const
+  const state: RuleEpisode = { ...before, ...ended }
+  if (!isOpen(before)) return { state, event: null }
+  const event: TriggerEvent = {
+    trigger_id: triggerId(before),
+    rule: before.rule,
+    state: 'resolved',
+    severity: rule?.severity ?? 'warning',
+    series: JSON.parse(before.series),
+    size_s: (rule?.windowMs ?? 0) / 1000,
+    window_end: before.evaluated_through,
+    since: before.since,
+    condition: `superseded: the rule ${rule ? 'was changed' : 'is gone'}`,
+    observed: {},
+    thresholds: {},
+  }
+  return { state, event }
+}
+
+function triggerId({ rule, series, fired_at }: RuleEpisode): string {
+  return `${rule}|${series}|${new Date(fired_at).toISOString()}`
+}
+
 /** What is told of an episode that this window has started or ended. */
 function eventOf(
   rule: Rule,
@@ -76,10 +171,10 @@ function eventOf(
   aggregate: Aggregate,
   isWhole: boolean,
 ): TriggerEvent {
-  const isOpen = kind === 'resolved'
-  const { observed, thresholds } = evaluate(rule.when, aggregate, isWhole, isOpen)
+  const isLeft = kind === 'resolved'
+  const { observed, thresholds } = evaluate(rule.when, aggregate, isWhole, isLeft)
   return {
-    trigger_id: `${rule.name}|${state.series}|${new Date(state.fired_at).toISOString()}`,
+    trigger_id: triggerId(state),
     rule: rule.name,
     state: kind,
     severity: rule.severity,
@@ -93,19 +188,18 @@ function eventOf(
   }
 }
 
-const COUNTING: ReadonlySet<RuleEpisode['state']> = new Set(['pending', 'recovering'])
-
 /**
- * Whether a step left something that a restart must find again: of one that counts how long, also
- * how far it has come, since the next window must reach back to that.
+ * Whether a step left something that a restart must find again: of what silence changes also how
+ * far it has come, since whoever comes next must know which windows the series had.
  */
-export function isWorthKeeping(before: RuleEpisode, after: RuleEpisode): boolean {
+export function isWorthKeeping(rule: Rule, before: RuleEpisode, after: RuleEpisode): boolean {
   return (
     before.state !== after.state ||
     before.since !== after.since ||
     before.held_ms !== after.held_ms ||
     before.fired_at !== after.fired_at ||
     before.first_end !== after.first_end ||
-    (COUNTING.has(after.state) && before.evaluated_through !== after.evaluated_through)
+    before.revision !== after.revision ||
+    (before.evaluated_through !== after.evaluated_through && watchesSilence(rule, after))
   )
 }

@@ -1,3 +1,4 @@
+import { hash32 } from '../hash.ts'
 import type { Grouping } from '../windows/series.ts'
 
 /** The statistics that a distribution offers. */
@@ -69,6 +70,18 @@ export interface Rule {
   readonly noData: 'hold' | 'ok' | 'breach'
   /** How long after a firing the next one is held back. */
   readonly cooldownMs: number
+}
+
+const revisions = new WeakMap<Rule, string>()
+
+/** A short text that changes when anything in the rule does. */
+export function ruleRevision(rule: Rule): string {
+  let revision = revisions.get(rule)
+  if (revision === undefined) {
+    revision = hash32(JSON.stringify(rule)).toString(16)
+    revisions.set(rule, revision)
+  }
+  return revision
 }
 
 /** The name of a reading in TriggerEvent.observed: e2e_us.p95, requests.rate, errors/requests. */

@@ -135,7 +135,16 @@ function traced(source: Source, trace: string[]): Source {
 /** A record of the output topic that carries a number. */
 export function episode(number: number): RuleEpisode {
   const zero = { first_end: 0, evaluated_through: 0, fired_at: 0 }
-  return { rule: 'echo', series: '', state: 'inactive', since: number, held_ms: 0, ...zero }
+  return {
+    rule: 'echo',
+    series: '',
+    state: 'inactive',
+    since: number,
+    held_ms: 0,
+    heard_through: 0,
+    revision: '',
+    ...zero,
+  }
 }
 
 export function output(number: number, partition: number): Output {

@@ -15,7 +15,10 @@ import { distribution, MINUTE_MS, windowEnding } from '../core/triggers/fixture.
 /** p95 of a window: high above the threshold, low below all, between threshold and clearBelow. */
 const P95: Readonly<Record<string, number>> = { H: 150_000, L: 50_000, m: 90_000 }
 
-/** `?` too few samples, `-` none, `i` not all data, `r` a correction, `.` no window at all. */
+/**
+ * `?` too few samples, `-` none, `i` not all data, `r` a correction; `_` no window of this series but
+ * of another, `.` of none.
+ */
 const WHEN = 'metric: e2e_us, stat: p95, above: 100ms'
 const HYSTERESIS = `${WHEN}, clearBelow: 80ms`
 
@@ -86,6 +89,39 @@ const CASES: readonly Case[] = [
   ['stays firing over a gap', '', 'H.......H', 'F0'],
   ['recovers anew behind a gap', 'keepFiring: 2m', 'HL......LLL', 'F0 R10'],
   ['resolves behind a gap', '', 'H.......L', 'F0 R8'],
+  // Silence: other series have windows.
+  ['stays firing in silence', '', 'H____', 'F0'],
+  ['is resolved by silence that is taken for good', 'noData: ok', 'H___', 'F0 R1'],
+  ['is resolved by an hour of silence', '', `H${'_'.repeat(64)}`, 'F0 R61'],
+  ['is resolved by what comes within the hour', '', `H${'_'.repeat(59)}L`, 'F0 R60'],
+  ['fires again behind an hour of silence', '', `H${'_'.repeat(64)}H`, 'F0 R61 F65'],
+  ['recovers in silence that is taken for good', 'noData: ok\nkeepFiring: 2m', 'H______', 'F0 R3'],
+  ['does not recover in silence', 'keepFiring: 2m', 'HL____', 'F0'],
+  ['does not hold in silence', 'for: 2m', 'HH____', ''],
+  ['holds on behind silence that windows reach over', 'for: 2m', 'H__HH', 'F4'],
+  ['fires on silence that is taken for bad', 'noData: breach', 'LLLLLL___', 'F6'],
+  ['holds in silence that is taken for bad', 'noData: breach\nfor: 2m', 'LLLLLL____', 'F8'],
+  ['waits in vain in other silence', '', 'LLLLLL____', ''],
+  ['fires when nothing comes any more', 'when: { rate: requests, below: 1/s }', 'LLLLLL___', 'F6'],
+  [
+    'is resolved when it comes again',
+    'when: { rate: requests, below: 1/s }',
+    'LLLLLL__LL',
+    'F6 R8',
+  ],
+  [
+    'ends an hour behind the last',
+    'when: { rate: requests, below: 1/s }',
+    `LLLLLL${'_'.repeat(64)}`,
+    'F6 R66',
+  ],
+  [
+    'says nothing more of what is over',
+    'when: { rate: requests, below: 1/s }',
+    `LLLLLL${'_'.repeat(90)}`,
+    'F6 R66',
+  ],
+  ['is not asked before another ends later', 'when: { rate: requests, below: 1/s }', 'LLLLLL_', ''],
   // Corrections.
   ['never fires of a correction', '', 'Lr', ''],
   ['never resolves of a correction', '', 'Hr', 'F0'],
@@ -128,6 +164,7 @@ function ruleOf(text: string): Rule {
 function windowsOf(text: string): Aggregate[] {
   return [...text].flatMap((sign, minute) => {
     if (sign === '.') return []
+    if (sign === '_') return [windowEnding(minute, { series: { model: 'm-2' } })]
     const count = { '?': 99, '-': 0 }[sign] ?? 100
     const metrics = { e2e_us: distribution({ p95: P95[sign] ?? 0, count }) }
     // A correction is of the window before, and says the opposite.
@@ -166,7 +203,9 @@ function eventsOf(rule: Rule, parts: readonly (readonly Aggregate[])[]): Trigger
     const done = outputsOf(plan)
     committed = done.commit
     for (const { topic, key, value } of done.outputs) {
-      if (topic === TRIGGER_EVENTS) events.push(value as TriggerEvent)
+      const isOurs = key!.includes('"m-1"')
+      if (topic === TRIGGER_EVENTS && isOurs) events.push(value as TriggerEvent)
+      else if (topic === TRIGGER_EVENTS) continue
       else states.set(key!, value as RuleEpisode)
     }
   }

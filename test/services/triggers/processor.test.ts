@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import type { Aggregate, RuleEpisode } from '../../../schemas/records.ts'
+import type { Aggregate, RuleEpisode, TriggerEvent } from '../../../schemas/records.ts'
 import { AGGREGATES, TRIGGER_EVENTS, TRIGGER_STATE } from '../../../schemas/topics.ts'
 import type { Plan, Processor } from '../../../services/core/processor.ts'
 import { createEpisode } from '../../../services/core/triggers/episode.ts'
@@ -46,6 +46,49 @@ describe('triggers/processor', () => {
     const later = { ...firing, evaluated_through: windowEnding(9).end }
     expect(give(processorOf([firing]), [windowEnding(2, FAST)]).outputs).to.have.length(1)
     expect(give(processorOf([later, firing]), [windowEnding(2, FAST)]).outputs).to.deep.equal([])
+  })
+
+  it('ends what a rule has begun that was changed since, or is gone', () => {
+    const slow = windowEnding(0)
+    const firing = give(processorOf(), [slow]).rest!().outputs[0]!.value as RuleEpisode
+    const changed = { ...SLOW, cooldownMs: 900_000 }
+    const next = processorOf([firing], { rules: [changed] })
+    const plan = give(next, [windowEnding(1, FAST)])
+    const [ended] = plan.outputs.map(({ value }) => value as TriggerEvent)
+    expect(plan.outputs).to.have.length(1)
+    expect(ended).to.deep.include({
+      ...{ trigger_id: `e2e-p95-high|{"model":"m-1"}|${new Date(slow.end).toISOString()}` },
+      ...{ state: 'resolved', window_end: slow.end, size_s: 300, series: { model: 'm-1' } },
+      condition: 'superseded: the rule was changed',
+    })
+    const state = plan.rest!().outputs.at(-1)!.value as RuleEpisode
+    expect(state).to.deep.include({ state: 'inactive', fired_at: 0 })
+    // Once, and the changed rule fires by itself, without the cooldown of the one before.
+    const again = processorOf([firing, state], { rules: [changed] })
+    expect(give(again, [windowEnding(2)]).outputs.map(({ topic }) => topic)).to.deep.equal([
+      TRIGGER_EVENTS,
+    ])
+    const gone = give(processorOf([firing], { rules: [] }), [windowEnding(1)])
+    expect(gone.outputs.map(({ value }) => (value as TriggerEvent).condition)).to.deep.equal([
+      'superseded: the rule is gone',
+    ])
+    const left = gone.rest!().outputs[0]!.value as RuleEpisode
+    expect(give(processorOf([left], { rules: [] }), [windowEnding(2)]).outputs).to.deep.equal([])
+  })
+
+  it('begins a hold anew when the rule was changed in it, and goes on when it was not', () => {
+    const rules = [rule({ forMs: 60_000 })]
+    const pending = give(processorOf([], { rules }), [windowEnding(0)]).outputs[0]!
+    const state = pending.value as RuleEpisode
+    expect(state.state).to.equal('pending')
+    const same = give(processorOf([state], { rules }), [windowEnding(1)])
+    expect(same.outputs.map(({ topic }) => topic)).to.deep.equal([TRIGGER_EVENTS])
+    const other = [{ ...rules[0]!, severity: 'critical' }]
+    const changed = give(processorOf([state], { rules: other }), [windowEnding(1)])
+    expect(changed.outputs.map(({ topic }) => topic)).to.not.include(TRIGGER_EVENTS)
+    // What an earlier build has written says nothing of its rule.
+    const old = give(processorOf([{ ...state, revision: '' }], { rules }), [windowEnding(1)])
+    expect(old.outputs.map(({ topic }) => topic)).to.deep.equal([TRIGGER_EVENTS])
   })
 
   it('evaluates a rule on the windows of its size, grouping and series, and on no other', () => {

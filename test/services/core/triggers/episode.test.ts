@@ -5,6 +5,7 @@ import {
   isWorthKeeping,
   stepEpisode,
 } from '../../../../services/core/triggers/episode.ts'
+import { type Rule, ruleRevision } from '../../../../services/core/triggers/rule.ts'
 import { NOON_MS } from '../../../records.ts'
 import {
   compare,
@@ -63,6 +64,8 @@ describe('core/triggers/episode: state', () => {
       state: 'inactive',
       first_end: 0,
       evaluated_through: 0,
+      heard_through: 0,
+      revision: ruleRevision(rule()),
       since: 0,
       held_ms: 0,
       fired_at: 0,
@@ -134,8 +137,15 @@ describe('core/triggers/episode: state', () => {
       { fired_at: 1 },
       { first_end: 1 },
     ]
-    for (const more of changed) expect(isWorthKeeping(state, { ...state, ...more })).to.equal(true)
-    expect(isWorthKeeping(state, { ...state, evaluated_through: 1 })).to.equal(false)
+    const isKept = (by: Rule, after: Partial<RuleEpisode>) =>
+      isWorthKeeping(by, state, { ...state, ...after })
+    for (const more of changed) expect(isKept(rule(), more)).to.equal(true)
+    const later = { evaluated_through: 1, heard_through: 1 }
+    expect(isKept(rule(), later)).to.equal(false)
+    // But for rules that silence starts.
+    expect(isKept(rule({ noData: 'breach' }), later)).to.equal(true)
+    const low = compare(REQUEST_RATE, 10, { direction: 'below' })
+    expect(isKept(rule({ when: low }), later)).to.equal(true)
   })
 
   it('fires alike after a restart, also behind a window about which nothing can be said', () => {
@@ -148,7 +158,7 @@ describe('core/triggers/episode: state', () => {
     let state = kept
     for (const window of minutes.slice(0, 2)) {
       const step = stepEpisode(waiting, state, window)
-      if (isWorthKeeping(state, step.state)) kept = step.state
+      if (isWorthKeeping(waiting, state, step.state)) kept = step.state
       state = step.state
     }
     const { event } = stepEpisode(waiting, kept, minutes[2]!)
