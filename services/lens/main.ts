@@ -37,7 +37,7 @@ const COMMANDS: Readonly<
     run: async (argv) => (await import('./tail.ts')).tail(argv),
   },
   triggers: {
-    what: 'triggers VERB FILE        check rules, test them, see what they would have fired',
+    what: 'triggers VERB             check, test, backtest rules; list what fires',
     run: async (argv) => (await import('./triggers.ts')).triggers(argv),
   },
   topics: {

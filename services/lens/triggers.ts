@@ -1,14 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { TriggerEvent } from '../../schemas/records.ts'
-import { configHelp, loadConfig, toggle } from '../bus/config.ts'
+import { commonOptions, configHelp, loadConfig, toggle } from '../bus/config.ts'
 import { LensError } from '../core/errors.ts'
 import { describeCondition } from '../core/triggers/rule.ts'
 import { openStore } from '../lake/store.ts'
 import { parseRulesFile } from '../triggers/rules-file.ts'
 import { table } from './audit-report.ts'
+import { openKafkaPlatform } from './kafka-platform.ts'
 import { lakeOption, spanOf, spanOptions } from './lake-options.ts'
 import { backtest, sumUp } from './triggers-backtest.ts'
+import { episodeRow, listEpisodes } from './triggers-list.ts'
 import { ruleTests, runRuleTest } from './triggers-test.ts'
 
 const BACKTEST = z.object({
@@ -17,17 +19,31 @@ const BACKTEST = z.object({
   json: toggle.describe('the events, one JSON object a line, instead of the table'),
 })
 
-const USAGE = `Tries rules without a service and without Kafka.
+const LIST = z.object({
+  ...commonOptions,
+  all: toggle.describe('also what is inactive, as far as it is kept'),
+  json: toggle.describe('one JSON object a line'),
+})
+
+const USAGE = `Tries rules without a service and without Kafka, and says where the service has them.
 
 usage: npm run lens -- triggers check FILE
        npm run lens -- triggers test FILE
        npm run lens -- triggers backtest FILE [options]
+       npm run lens -- triggers list [options]
   npm run lens -- triggers check my-rules.yaml
 
 check     reads a file of rules as the service does, and says each in words
 test      runs the tests of the file: windows given, events expected (docs/triggers.md)
 backtest  what the rules would have fired on the windows of a lake; takes --help
+list      what fires, recovers or is pending now, for which series and since when; takes --help
 `
+
+const LIST_USAGE = `What fires, recovers or is pending by lens.trigger-state: since when its condition has held, when
+it fired last, and up to which window's end it was evaluated when that was kept.
+
+usage: npm run lens -- triggers list [options]
+  npm run -s lens -- triggers list --json | jq 'select(.state == "firing")'`
 
 const BACKTEST_USAGE = `What the rules of a file would have fired on the final windows of a lake, with no state before.
 
@@ -42,9 +58,10 @@ const VERBS: Readonly<Record<string, Verb>> = { check, test, backtest: backtestF
 /** `lens triggers VERB FILE`. */
 export async function triggers([name = '--help', ...argv]: readonly string[]): Promise<void> {
   if (name === '--help') return say([USAGE.trimEnd()])
+  if (name === 'list') return list(argv)
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined
   if (!verb) {
-    const known = Object.keys(VERBS).join(', ')
+    const known = [...Object.keys(VERBS), 'list'].join(', ')
     throw new LensError('configuration_invalid', `there is no triggers ${name}; one of ${known}`)
   }
   if (argv.includes('--help')) {
@@ -105,6 +122,21 @@ async function backtestFile(file: string, argv: readonly string[]): Promise<void
     return [rule, series, times, minutes(heldMs), minutes(longestMs), first, lastEnd ?? 'fires']
   })
   say(table(['rule', 'series', 'fired', 'held', 'longest', 'first', 'resolved'], rows))
+}
+
+async function list(argv: readonly string[]): Promise<void> {
+  if (argv.includes('--help')) return say([configHelp(LIST_USAGE, LIST)])
+  const config = loadConfig(LIST, { env: process.env, argv })
+  const platform = await openKafkaPlatform(config)
+  try {
+    const all = await listEpisodes(platform.bus, platform.codec)
+    const shown = config.all ? all : all.filter(({ state }) => state !== 'inactive')
+    if (config.json) return say(shown.map((episode) => JSON.stringify(episode)))
+    const header = ['rule', 'series', 'state', 'since', 'fired', 'evaluated']
+    say(shown.length === 0 ? ['nothing fires'] : table(header, shown.map(episodeRow)))
+  } finally {
+    await platform.bus.close()
+  }
 }
 
 function minutes(ms: number): string {

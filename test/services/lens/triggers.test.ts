@@ -2,13 +2,20 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
-import type { Aggregate, TriggerEvent } from '../../../schemas/records.ts'
-import { AGGREGATES } from '../../../schemas/topics.ts'
+import type { Aggregate, RuleEpisode, TriggerEvent } from '../../../schemas/records.ts'
+import { AGGREGATES, TRIGGER_STATE } from '../../../schemas/topics.ts'
+import { systemClock } from '../../../services/bus/clock.ts'
+import { createCodec, readSchemas } from '../../../services/bus/codec.ts'
+import { createMemoryBus } from '../../../services/bus/memory.ts'
+import { createFileRegistry } from '../../../services/bus/registry.ts'
+import { createTopics } from '../../../services/bus/topics.ts'
+import { createEpisode } from '../../../services/core/triggers/episode.ts'
 import { AGGREGATE_ROWS, aggregateOf } from '../../../services/formats/aggregates-dataset.ts'
 import { type Cells, cellsOf } from '../../../services/formats/column.ts'
 import { createFileStore } from '../../../services/lake/file-store.ts'
 import { lakePath } from '../../../services/lake/lake-path.ts'
 import { backtest, sumUp } from '../../../services/lens/triggers-backtest.ts'
+import { episodeRow, listEpisodes } from '../../../services/lens/triggers-list.ts'
 import { ruleTests, runRuleTest } from '../../../services/lens/triggers-test.ts'
 import { parseRulesFile } from '../../../services/triggers/rules-file.ts'
 import { tryRules } from '../../../services/triggers/try-rules.ts'
@@ -74,6 +81,38 @@ describe('lens triggers test', () => {
     const { rules, tests } = parseRulesFile(await readFile(path, 'utf8'), 'rules.yaml', ruleTests)
     expect(tests.length).to.be.at.least(3)
     for (const test of tests) expect(runRuleTest(rules, test), test.name).to.deep.equal([])
+  })
+})
+
+describe('lens triggers list', () => {
+  it('says where each rule stands for each series, as the one that has come furthest knows', async () => {
+    const codec = await createCodec(createFileRegistry(readSchemas()), Date.now)
+    const bus = createMemoryBus({ clock: systemClock, automatic: true })
+    await createTopics(bus, { partitions: 2, replication: 1 })
+    const sink = await bus.sink()
+    const states = ['inactive', 'firing', 'pending', 'recovering'] as const
+    for (const [i, state] of [...states, 'inactive' as const].entries()) {
+      const series = `{"model":"m-${i % 4}"}`
+      const episode: RuleEpisode = {
+        ...createEpisode(rule(), series),
+        ...{ state, since: NOON_MS, evaluated_through: NOON_MS + (i === 4 ? 0 : i + 1) },
+      }
+      const value = codec.encode(TRIGGER_STATE, episode)
+      await sink.append(TRIGGER_STATE, i % 2, [{ key: series, value }])
+    }
+    await sink.append(TRIGGER_STATE, 0, [{ key: null, value: Buffer.from('no avro') }])
+    const all = await listEpisodes(bus, codec)
+    expect(all.map(({ state, series }) => `${state} ${series}`)).to.deep.equal([
+      'firing {"model":"m-1"}',
+      'recovering {"model":"m-3"}',
+      'pending {"model":"m-2"}',
+      'inactive {"model":"m-0"}',
+    ])
+    expect(episodeRow(all[0]!)).to.deep.equal([
+      ...['e2e-p95-high', '{"model":"m-1"}', 'firing', '2026-11-24T12:00:00.000Z', '-'],
+      '2026-11-24T12:00:00.002Z',
+    ])
+    await bus.close()
   })
 })
 
