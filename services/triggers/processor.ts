@@ -7,6 +7,7 @@ import {
   isOfRule,
   isWorthKeeping,
   type Step,
+  startsBySilence,
   stepEpisode,
   stepSilent,
   supersede,
@@ -39,6 +40,7 @@ export function createTriggers(
   counts: TriggersCounts,
 ): Processor {
   const appliesTo = createLookUp(rules)
+  const starters = new Set(rules.filter(startsBySilence))
   const byName = new Map(rules.map((rule) => [rule.name, rule]))
   const bySeries = new Map<string, Map<string, RuleEpisode>>()
   let held = 0
@@ -74,7 +76,7 @@ export function createTriggers(
     const all = watched.get(size_s) ?? new Map<string, RuleEpisode>()
     watched.set(size_s, all)
     const key = keyOf(state)
-    if (watchesSilence(rule, state)) all.set(key, state)
+    if (watchesSilence(state, starters.has(rule))) all.set(key, state)
     else all.delete(key)
   }
 
@@ -100,14 +102,17 @@ export function createTriggers(
   ): void {
     keep(state)
     // Nearly all are not: their keys need not be made.
-    if (rule && (watchesSilence(rule, before) || watchesSilence(rule, state))) watch(rule, state)
+    const isStarted = rule !== undefined && starters.has(rule)
+    if (rule && (watchesSilence(before, isStarted) || watchesSilence(state, isStarted))) {
+      watch(rule, state)
+    }
     if (event) {
       counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
       const to = partitionOf(event.trigger_id, partitions[TRIGGER_EVENTS]!)
       events.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
     }
     // The state's partition is the aggregates', so that one owner has both.
-    if (!rule || isWorthKeeping(rule, before, state)) {
+    if (!rule || isWorthKeeping(before, state, isStarted)) {
       kept.push({ topic: TRIGGER_STATE, partition, key: keyOf(state), value: state })
     }
   }

@@ -53,25 +53,16 @@ export function stepSilent(rule: Rule, before: RuleEpisode, end: number): Step {
   return { state, event: isOpen(before) ? eventOf(rule, seen, 'resolved', aggregate, true) : null }
 }
 
-/**
- * Whether a state changes though its series is silent: what has begun goes on or ends, and of some
- * rules silence is what they wait for.
- */
-export function watchesSilence(rule: Rule, state: RuleEpisode): boolean {
-  if (state.evaluated_through - state.heard_through > SILENT_MS_MAX) return false
-  return state.state !== 'inactive' || startsBySilence(rule)
+/** Whether silence is what a rule waits for: it starts when nothing comes. */
+export function startsBySilence(rule: Rule): boolean {
+  const nothing = emptyWindow({}, 0, rule.windowMs)
+  return taken(rule, verdictOf(rule.when, nothing, true), nothing, true) === true
 }
 
-const starts = new WeakMap<Rule, boolean>()
-
-function startsBySilence(rule: Rule): boolean {
-  let isSo = starts.get(rule)
-  if (isSo === undefined) {
-    const nothing = emptyWindow({}, 0, rule.windowMs)
-    isSo = taken(rule, verdictOf(rule.when, nothing, true), nothing, true) === true
-    starts.set(rule, isSo)
-  }
-  return isSo
+/** Whether a state changes though its series is silent, by whether its rule starts by that. */
+export function watchesSilence(state: RuleEpisode, isStarted: boolean): boolean {
+  if (state.state === 'inactive' && !isStarted) return false
+  return state.evaluated_through - state.heard_through <= SILENT_MS_MAX
 }
 
 function emptyWindow(series: Aggregate['series'], end: number, windowMs: number): Aggregate {
@@ -190,9 +181,14 @@ function eventOf(
 
 /**
  * Whether a step left something that a restart must find again: of what silence changes also how
- * far it has come, since whoever comes next must know which windows the series had.
+ * far it has come, since whoever comes next must know which windows the series had. `isStarted`:
+ * its rule starts by silence.
  */
-export function isWorthKeeping(rule: Rule, before: RuleEpisode, after: RuleEpisode): boolean {
+export function isWorthKeeping(
+  before: RuleEpisode,
+  after: RuleEpisode,
+  isStarted: boolean,
+): boolean {
   return (
     before.state !== after.state ||
     before.since !== after.since ||
@@ -200,6 +196,6 @@ export function isWorthKeeping(rule: Rule, before: RuleEpisode, after: RuleEpiso
     before.fired_at !== after.fired_at ||
     before.first_end !== after.first_end ||
     before.revision !== after.revision ||
-    (before.evaluated_through !== after.evaluated_through && watchesSilence(rule, after))
+    (before.evaluated_through !== after.evaluated_through && watchesSilence(after, isStarted))
   )
 }

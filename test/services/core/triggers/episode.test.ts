@@ -3,6 +3,7 @@ import type { RuleEpisode } from '../../../../schemas/records.ts'
 import {
   createEpisode,
   isWorthKeeping,
+  startsBySilence,
   stepEpisode,
 } from '../../../../services/core/triggers/episode.ts'
 import { type Rule, ruleRevision } from '../../../../services/core/triggers/rule.ts'
@@ -138,7 +139,7 @@ describe('core/triggers/episode: state', () => {
       { first_end: 1 },
     ]
     const isKept = (by: Rule, after: Partial<RuleEpisode>) =>
-      isWorthKeeping(by, state, { ...state, ...after })
+      isWorthKeeping(state, { ...state, ...after }, startsBySilence(by))
     for (const more of changed) expect(isKept(rule(), more)).to.equal(true)
     const later = { evaluated_through: 1, heard_through: 1 }
     expect(isKept(rule(), later)).to.equal(false)
@@ -158,7 +159,7 @@ describe('core/triggers/episode: state', () => {
     let state = kept
     for (const window of minutes.slice(0, 2)) {
       const step = stepEpisode(waiting, state, window)
-      if (isWorthKeeping(waiting, state, step.state)) kept = step.state
+      if (isWorthKeeping(state, step.state, startsBySilence(waiting))) kept = step.state
       state = step.state
     }
     const { event } = stepEpisode(waiting, kept, minutes[2]!)
