@@ -5,7 +5,7 @@ export const NEED_NAMES = ['debugging', 'analytics', 'streaming', 'interop'] as 
 
 export type NeedName = (typeof NEED_NAMES)[number]
 
-type Figure = Exclude<keyof Measured, 'format'>
+type Figure = Exclude<keyof Measured, 'format' | 'readsNewer' | 'readsOlder'>
 
 interface Need {
   readonly about: string

@@ -34,6 +34,10 @@ usage: npm run lens -- formats [options]
 
 ${NEED_NAMES.map((name) => `  ${name.padEnd(10)} ${NEEDS[name].about}`).join('\n')}`
 
+function yes(isSo: boolean): string {
+  return isSo ? 'yes' : 'NO'
+}
+
 /** `lens formats`. */
 export async function formats(argv: readonly string[]): Promise<void> {
   if (argv.includes('--help')) {
@@ -75,8 +79,11 @@ export async function formats(argv: readonly string[]): Promise<void> {
       ]),
     ),
     '',
-    'When columns are added, a reader goes',
-    ...FORMATS.map(({ name, evolution }) => `  ${name.padEnd(9)} ${evolution}`),
+    'With a column more, a reader goes (tried with your rows)',
+    ...measured.map(({ format: { name, evolution }, readsNewer, readsOlder }) => {
+      const reads = `old reads new: ${yes(readsNewer)}, new reads old: ${yes(readsOlder)}`
+      return `  ${name.padEnd(9)} ${evolution}; ${reads}`
+    }),
     '',
     ...recommended.map(({ need, name, reasons }) => `${need}: ${name}: ${reasons.join('; ')}`),
   ]

@@ -6,7 +6,9 @@ import { recommend } from '../../../services/lens/format-needs.ts'
 
 function measured(name: FormatName, bytes: number, rowsPerS: number): Measured {
   const sizes = { bytesPerRow: bytes, zstdBytesPerRow: bytes }
-  return { format: formatNamed(name), ...sizes, writeRowsPerS: rowsPerS, readRowsPerS: rowsPerS }
+  const speeds = { writeRowsPerS: rowsPerS, readRowsPerS: rowsPerS }
+  const format = formatNamed(name)
+  return { format, ...sizes, ...speeds, readsNewer: true, readsOlder: true }
 }
 
 describe('lens/format-needs', () => {
