@@ -7,7 +7,10 @@ import { tryRules } from '../triggers/try-rules.ts'
 const amount = ruleThreshold.transform(({ value }) => value)
 const count = z.int().min(0)
 
-/** One window, or `times` alike; what is left out of it is 0 or not there. */
+/**
+ * One window, or `times` alike; what is left out of it is 0 or not there. `none`: the series is
+ * silent, while others are not.
+ */
 const window = z.strictObject({
   times: z.int().min(1).default(1),
   none: z.literal(true).optional(),
@@ -48,7 +51,10 @@ export type RuleTest = z.infer<typeof ruleTests>[number]
 export function runRuleTest(rules: readonly Rule[], test: RuleTest): readonly string[] {
   const own = rules.filter(({ name }) => test.rule === undefined || name === test.rule)
   if (own.length === 0) return [`there is no rule ${test.rule}`]
-  const got = own.flatMap((rule) => tryRules([rule]).give(windowsOf(rule, test)).map(textOf))
+  const got = own.flatMap((rule) => {
+    const events = tryRules([rule]).give(windowsOf(rule, test))
+    return events.filter(({ series }) => !isOther(series)).map(textOf)
+  })
   const only = own.length === 1 ? own[0]!.name : undefined
   const want = test.expect.map(
     ({ at, state, rule }) => `${rule ?? only ?? '?'} ${state} at ${at / 60_000}m`,
@@ -66,23 +72,41 @@ function textOf({ rule, state, window_end }: TriggerEvent): string {
 /** Long enough ago that no window begins before 1970. */
 const START_MS = 86_400_000
 
-function windowsOf({ windowMs, groupBy }: Rule, test: RuleTest): Aggregate[] {
-  const series = Object.fromEntries(groupBy.map((name) => [name, test.series[name] ?? 'test']))
+/** The value of all dimensions of the series that is never silent. */
+const OTHER = '__other_series__'
+
+function isOther(series: Aggregate['series']): boolean {
+  return Object.values(series).includes(OTHER)
+}
+
+/** The windows of the series, and of another one, which also has one more at the end. */
+function windowsOf(rule: Rule, test: RuleTest): Aggregate[] {
+  const { groupBy, windowMs } = rule
+  const dimension = (name: string) => test.series[name] ?? rule.series[name] ?? 'test'
+  const series = Object.fromEntries(groupBy.map((name) => [name, dimension(name)]))
+  const other = Object.fromEntries(groupBy.map((name) => [name, OTHER]))
+  const nothing = {
+    ...{ size_s: windowMs / 1000, final: true, revision: 0, incomplete: false },
+    ...{ errors_by_type: {}, goodput: null, metrics: {}, gauges: {} },
+    ...Object.fromEntries(COUNTERS.map((name) => [name, 0])),
+  }
+  const at = (minute: number) => {
+    const end = START_MS + minute * test.every
+    return { ...nothing, start: end - windowMs, end }
+  }
+  // The whole fleet has no other series.
+  const others = (minute: number) =>
+    groupBy.length === 0 ? [] : [{ ...at(minute), series: other }]
   const all = test.windows.flatMap((one) => Array.from({ length: one.times }, () => one))
-  return all.flatMap(({ times, none, metrics, gauges, ...counters }, i) => {
-    if (none) return []
-    const end = START_MS + i * test.every
-    return [
-      {
-        ...{ series, size_s: windowMs / 1000, start: end - windowMs, end },
-        ...{ final: true, revision: 0, incomplete: false, errors_by_type: {}, goodput: null },
-        ...Object.fromEntries(COUNTERS.map((name) => [name, 0])),
-        ...counters,
-        metrics: mapped(metrics, distributionOf),
-        gauges: mapped(gauges, (v) => ({ count: 1, min: v, max: v, mean: v, last: v })),
-      } as Aggregate,
-    ]
+  const windows = all.flatMap(({ times, none, metrics, gauges, ...counters }, i) => {
+    const own = {
+      ...{ ...at(i), ...counters, series },
+      metrics: mapped(metrics, distributionOf),
+      gauges: mapped(gauges, (v) => ({ count: 1, min: v, max: v, mean: v, last: v })),
+    }
+    return [...(none ? [] : [own]), ...others(i)]
   })
+  return [...windows, ...others(all.length)] as Aggregate[]
 }
 
 /** A statistic that a test does not give is no number: nothing is above or below it. */

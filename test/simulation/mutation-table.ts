@@ -117,7 +117,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'keep no state of triggers',
     file: 'services/triggers/processor.ts',
-    edits: [['if (isWorthKeeping(before, state)) {', 'if (isWorthKeeping(state, state)) {']],
+    edits: [
+      ['isWorthKeeping(before, state, isStarted)', 'isWorthKeeping(state, state, isStarted)'],
+    ],
   },
   {
     name: 'keep the state of triggers beside its events, not after them',

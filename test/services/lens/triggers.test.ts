@@ -71,6 +71,20 @@ describe('lens triggers test', () => {
     ).to.deep.equal([])
   })
 
+  it('tells silence of a series from that of all', () => {
+    const dead = RULES.replace('groupBy: []', 'groupBy: [model]\n    for: 1m')
+    const test = (more: string) =>
+      parseRulesFile(
+        `${dead}tests:\n  - name: t\n    rule: idle\n    windows: [{ requests: 600, times: 3 }, { none: true, times: 3 }]\n${more}`,
+        'r.yaml',
+        ruleTests,
+      )
+    const { rules, tests } = test('    expect: [{ at: 4m, state: firing }]')
+    expect(runRuleTest(rules, tests[0]!)).to.deep.equal([])
+    const fleet = '    windows: [{ requests: 600 }, { none: true, times: 9 }]'
+    expect(faultsOf(`  - name: t\n    rule: idle\n${fleet}`)).to.deep.equal([])
+  })
+
   it('says where a test cannot be read', () => {
     const read = () => faultsOf('  - name: t\n    windows: [{ request: 1 }]')
     expect(read).to.throw('r.yaml:13: tests.0.windows.0: Unrecognized key: "request"')
