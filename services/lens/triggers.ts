@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { stringify } from 'yaml'
 import { z } from 'zod'
 import type { TriggerEvent } from '../../schemas/records.ts'
 import { commonOptions, configHelp, loadConfig, toggle } from '../bus/config.ts'
@@ -11,6 +12,7 @@ import { openKafkaPlatform } from './kafka-platform.ts'
 import { lakeOption, spanOf, spanOptions } from './lake-options.ts'
 import { backtest, sumUp } from './triggers-backtest.ts'
 import { episodeRow, listEpisodes } from './triggers-list.ts'
+import { prometheusAlerts } from './triggers-prometheus.ts'
 import { ruleTests, runRuleTest } from './triggers-test.ts'
 
 const BACKTEST = z.object({
@@ -30,13 +32,15 @@ const USAGE = `Tries rules without a service and without Kafka, and says where t
 usage: npm run lens -- triggers check FILE
        npm run lens -- triggers test FILE
        npm run lens -- triggers backtest FILE [options]
+       npm run lens -- triggers prometheus FILE
        npm run lens -- triggers list [options]
   npm run lens -- triggers check my-rules.yaml
 
-check     reads a file of rules as the service does, and says each in words
-test      runs the tests of the file: windows given, events expected (docs/triggers.md)
-backtest  what the rules would have fired on the windows of a lake; takes --help
-list      what fires, recovers or is pending now, for which series and since when; takes --help
+check       reads a file of rules as the service does, and says each in words
+test        runs the tests of the file: windows given, events expected (docs/triggers.md)
+backtest    what the rules would have fired on the windows of a lake; takes --help
+prometheus  the rules as alerts on the exporter's gauges, as far as Prometheus can say them
+list        what fires, recovers or is pending now, for which series and since when; takes --help
 `
 
 const LIST_USAGE = `What fires, recovers or is pending by lens.trigger-state: since when its condition has held, when
@@ -53,7 +57,7 @@ usage: npm run lens -- triggers backtest FILE [options]
 
 type Verb = (file: string, argv: readonly string[]) => void | Promise<void>
 
-const VERBS: Readonly<Record<string, Verb>> = { check, test, backtest: backtestFile }
+const VERBS: Readonly<Record<string, Verb>> = { check, test, backtest: backtestFile, prometheus }
 
 /** `lens triggers VERB FILE`. */
 export async function triggers([name = '--help', ...argv]: readonly string[]): Promise<void> {
@@ -122,6 +126,12 @@ async function backtestFile(file: string, argv: readonly string[]): Promise<void
     return [rule, series, times, minutes(heldMs), minutes(longestMs), first, lastEnd ?? 'fires']
   })
   say(table(['rule', 'series', 'fired', 'held', 'longest', 'first', 'resolved'], rows))
+}
+
+function prometheus(file: string): void {
+  const { alerts, notes } = prometheusAlerts(read(file).rules)
+  for (const note of notes) log(note)
+  say([stringify({ groups: [{ name: 'latency-lens', rules: alerts }] }).trimEnd()])
 }
 
 async function list(argv: readonly string[]): Promise<void> {

@@ -16,6 +16,7 @@ import { createFileStore } from '../../../services/lake/file-store.ts'
 import { lakePath } from '../../../services/lake/lake-path.ts'
 import { backtest, sumUp } from '../../../services/lens/triggers-backtest.ts'
 import { episodeRow, listEpisodes } from '../../../services/lens/triggers-list.ts'
+import { prometheusAlerts } from '../../../services/lens/triggers-prometheus.ts'
 import { ruleTests, runRuleTest } from '../../../services/lens/triggers-test.ts'
 import { parseRulesFile } from '../../../services/triggers/rules-file.ts'
 import { tryRules } from '../../../services/triggers/try-rules.ts'
@@ -95,6 +96,58 @@ describe('lens triggers test', () => {
     const { rules, tests } = parseRulesFile(await readFile(path, 'utf8'), 'rules.yaml', ruleTests)
     expect(tests.length).to.be.at.least(3)
     for (const test of tests) expect(runRuleTest(rules, test), test.name).to.deep.equal([])
+  })
+})
+
+describe('lens triggers prometheus', () => {
+  it('says a rule in the words of Prometheus, and what it has none for', () => {
+    const text = `
+rules:
+  - name: both
+    groupBy: [endpoint, team.a]
+    series: { endpoint: e-1 }
+    window: 15m
+    severity: critical
+    for: 2m
+    keepFiring: 3m
+    cooldown: 1h
+    when:
+      any:
+        - { metric: ttft_us, stat: p95, above: 2s }
+        - { ratio: errors, of: requests, above: 5%, minCount: 1 }
+        - { gauge: gpu_utilization, above: 90% }
+  - { name: a, window: 1m, when: { rate: requests, below: 1/s } }
+  - { name: b, window: 5m, when: { metric: ttft_us, stat: p999, above: 1s } }
+  - { name: c, window: 5m, when: { not: { rate: requests, below: 1/s } } }
+  - { name: d, window: 5m, when: { rate: errors, above: 1/s } }
+  - { name: e, window: 5m, when: { gauge: g, stat: last, above: 1 } }
+  - { name: f, window: 5m, noData: breach, when: { gauge: g, above: 1 } }
+  - { name: g, window: 5m, when: { gauge: g, above: 1, clearBelow: 0.5 } }
+  - { name: h, window: 5m, when: { ratio: cancelled, of: requests, above: 1% } }
+`
+    const { alerts, notes } = prometheusAlerts(parseRulesFile(text, 'r.yaml', ruleTests).rules)
+    const own = 'grouping="endpoint,team.a", window="15m", latency_lens_endpoint="e-1"'
+    const on = 'or on (latency_lens_endpoint, latency_lens_team_a)'
+    const expr = [
+      `(latency_lens_view_ttft_seconds{${own}, quantile="0.95"} > 2`,
+      'and on (latency_lens_endpoint, latency_lens_team_a)',
+      `latency_lens_view_observations{${own}, measure="ttft_us"} >= 100)`,
+      `${on} (latency_lens_view_errors_ratio{${own}} > 0.05)`,
+      `${on} (latency_lens_view_resource{${own}, name="gpu_utilization", stat="mean"} > 0.9)`,
+    ].join(' ')
+    expect(alerts).to.have.length(1)
+    expect(alerts[0]).to.deep.include({ alert: 'both', for: '120s', keep_firing_for: '180s', expr })
+    expect(notes).to.deep.equal([
+      'both: without its cooldown',
+      'a is left out: no gauge is of one minute',
+      'b is left out: no gauge has p999',
+      'c is left out: the opposite of a condition is no series',
+      'd is left out: no gauge has the rate of errors',
+      'e is left out: no gauge has the last of g',
+      'f is left out: a series that is not there breaches nothing',
+      'g is left out: it knows no thresholds to leave',
+      'h is left out: no gauge has cancelled of requests',
+    ])
   })
 })
 
