@@ -210,6 +210,10 @@ export interface RuleEpisode {
   readonly held_ms: number
   /** Of the rule, as it was evaluated; empty when not known. */
   readonly revision: string
+  /** Of the rule, as it fired. */
+  readonly severity: string
+  /** Of the windows on which it is evaluated. */
+  readonly size_s: number
   /** End of the last window that the series had; behind it, it was silent. */
   readonly heard_through: number
   /** Window end of the last firing, from which the cooldown runs; 0 for never. */

@@ -5,7 +5,7 @@ import { seriesOf } from '../core/windows/series.ts'
 import { otlpPoints } from '../formats/otlp.ts'
 import type { OtlpPoint } from '../formats/otlp-metric.ts'
 import { isViewPoint, viewPoints } from '../formats/otlp-views.ts'
-import { createOtlpStream, streamStartMs, type Temporality } from './otlp-stream.ts'
+import { createOtlpStream, type Temporality } from './otlp-stream.ts'
 
 /** What to send to the OTLP endpoint in one request, as data. */
 export interface OtlpExport {
@@ -53,6 +53,9 @@ export const POINTS_MAX = 500
 const WINDOW_S = 60
 const VIEWS_S = new Set([300, 900])
 const LOOK_MS = 200
+const HOUR_MS = 3_600_000
+/** Records: of some minutes. */
+const VIEWS_BEHIND = 10_000
 
 /**
  * Sends the final one-minute aggregates of one grouping. Windows of 5 and 15 minutes, and other
@@ -81,6 +84,7 @@ export function createOtlpProcessor(
   const held = new Map<string, OtlpPoint>()
   /** Up to where each view has been said. */
   const viewEnds = new Map<string, number>()
+  let forgottenMs = 0
   const idle: Plan<OtlpExport> = {
     outputs: [],
     effects: [],
@@ -113,27 +117,34 @@ export function createOtlpProcessor(
       return []
     }
     viewEnds.set(key, aggregate.end)
+    forgetViews(aggregate.end)
     stats.views += 1
     return viewPoints(aggregate)
+  }
+
+  /** Now and then, of series that have ended. */
+  function forgetViews(endMs: number): void {
+    if (endMs < forgottenMs + HOUR_MS) return
+    forgottenMs = endMs
+    for (const [key, end] of viewEnds) if (end < endMs - HOUR_MS) viewEnds.delete(key)
   }
 
   /** With another stream, what was of the one before is let go of. */
   function enter(offset: number): void {
     from = offset
-    const startMs = streamStartMs(stream.number())
-    for (const [key, end] of viewEnds) if (end <= startMs) viewEnds.delete(key)
     for (const [key, point] of held) if (!isViewPoint(point)) held.delete(key)
   }
 
   function pointsOf(offset: number, aggregate: Aggregate): readonly OtlpPoint[] {
     if (isView(aggregate)) return viewOf(aggregate)
+    if (!isExported(aggregate)) {
+      // Where nothing is counted, whoever comes next need only read what gauges said last.
+      if (stream.isEmpty()) from = Math.max(from, offset - VIEWS_BEHIND)
+      return []
+    }
     const before = stream.number()
-    const isOurs = isExported(aggregate)
-    // Also where no series of ours has windows, whoever comes next need not read from long ago.
-    if (!isOurs && aggregate.final && aggregate.size_s === WINDOW_S) stream.passBy(aggregate)
-    const said = isOurs ? stream.add(aggregate) : null
+    const said = stream.add(aggregate)
     if (stream.number() !== before) enter(offset)
-    if (said === null) return []
     if (typeof said === 'string') {
       stats[said] += 1
       return []

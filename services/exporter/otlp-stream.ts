@@ -11,8 +11,8 @@ export interface OtlpStream {
    * end. Null when it has been said, or must not be: then why.
    */
   add(window: Aggregate): Aggregate | NotSaid
-  /** A window that is not to be counted says how late it is. */
-  passBy(window: Aggregate): void
+  /** Whether it has counted no window yet. */
+  isEmpty(): boolean
   /** Which stream it is: when another one begins, what this one has counted is let go of. */
   number(): number
 }
@@ -30,11 +30,6 @@ const WINDOW_MS = 60_000
 /** The number of the stream that a time is in. */
 export function streamAt(ms: number): number {
   return Math.floor(ms / STREAM_MS)
-}
-
-/** When a stream begins, in ms since 1970. */
-export function streamStartMs(number: number): number {
-  return number * STREAM_MS
 }
 
 interface Series {
@@ -75,21 +70,15 @@ export function createOtlpStream(temporality: Temporality, saysFolded = false): 
     return made
   }
 
-  /** The number of a window's stream, with which all others are over. */
-  function enter({ start }: Aggregate): number {
-    const own = streamAt(start)
-    if (own > number) {
-      number = own
-      all = new Map()
-    }
-    return own
-  }
-
   return {
-    passBy: enter,
+    isEmpty: () => all.size === 0,
     add(window) {
-      const own = enter(window)
+      const own = streamAt(window.start)
       if (own < number) return 'late'
+      if (own > number) {
+        number = own
+        all = new Map()
+      }
       const series = seriesNamed(window)
       const place = (window.start - own * STREAM_MS) / WINDOW_MS
       const bit = 1 << (place & 7)

@@ -19,7 +19,7 @@ const window = z.strictObject({
     .record(
       z.string(),
       z.strictObject({
-        count: count.default(1000),
+        count: count.default(10_000),
         ...Object.fromEntries(METRIC_STATS.map((name) => [name, amount.optional()])),
       }),
     )
@@ -59,10 +59,20 @@ export function runRuleTest(rules: readonly Rule[], test: RuleTest): readonly st
   const want = test.expect.map(
     ({ at, state, rule }) => `${rule ?? only ?? '?'} ${state} at ${at / 60_000}m`,
   )
+  const names = new Set(own.flatMap(({ groupBy }) => groupBy))
+  const unknown = Object.keys(test.series).filter((name) => !names.has(name))
   return [
-    ...want.filter((text) => !got.includes(text)).map((text) => `did not come: ${text}`),
-    ...got.filter((text) => !want.includes(text)).map((text) => `came: ${text}`),
+    ...unknown.map((name) => `series: no rule of it is grouped by ${name}`),
+    ...without(want, got).map((text) => `did not come: ${text}`),
+    ...without(got, want).map((text) => `came: ${text}`),
   ]
+}
+
+/** What is left of `all` when each of `others` has taken one like it. */
+function without(all: readonly string[], others: readonly string[]): string[] {
+  const left = [...all]
+  for (const one of others) if (left.includes(one)) left.splice(left.indexOf(one), 1)
+  return left
 }
 
 function textOf({ rule, state, window_end }: TriggerEvent): string {
@@ -109,11 +119,10 @@ function windowsOf(rule: Rule, test: RuleTest): Aggregate[] {
   return [...windows, ...others(all.length)] as Aggregate[]
 }
 
-/** A statistic that a test does not give is no number: nothing is above or below it. */
+/** A statistic that a test does not give is not there: what is compared with it is unknown. */
 function distributionOf(given: z.infer<typeof window>['metrics'][string]): Distribution {
-  const none = Object.fromEntries(METRIC_STATS.map((name) => [name, Number.NaN]))
   const histogram = { scale: 0, zero_count: 0, offset: 0, counts: [] }
-  return { sum: Number.NaN, ...none, ...given, histogram } as unknown as Distribution
+  return { ...given, histogram } as unknown as Distribution
 }
 
 function mapped<T, R>(all: Readonly<Record<string, T>>, of: (one: T) => R): Record<string, R> {

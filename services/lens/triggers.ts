@@ -117,14 +117,17 @@ async function backtestFile(file: string, argv: readonly string[]): Promise<void
   const { rules } = read(file)
   const store = await openStore(config.lake, process.env)
   const events: TriggerEvent[] = []
-  for await (const event of backtest(store, rules, spanOf(config), log)) {
+  const progress = { endMs: 0 }
+  for await (const event of backtest(store, rules, spanOf(config), progress, log)) {
     if (config.json) say([JSON.stringify(event)])
     else events.push(event)
   }
   if (config.json) return
-  const rows = sumUp(events).map(({ rule, series, times, heldMs, longestMs, first, lastEnd }) => {
-    return [rule, series, times, minutes(heldMs), minutes(longestMs), first, lastEnd ?? 'fires']
-  })
+  const rows = sumUp(events, progress.endMs).map(
+    ({ rule, series, times, heldMs, longestMs, first, lastEnd }) => {
+      return [rule, series, times, minutes(heldMs), minutes(longestMs), first, lastEnd ?? 'fires']
+    },
+  )
   say(table(['rule', 'series', 'fired', 'held', 'longest', 'first', 'resolved'], rows))
 }
 

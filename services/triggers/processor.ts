@@ -53,13 +53,19 @@ export function createTriggers(
     // A member that has lost the partition may have appended what it knew after the next owner.
     if (known && known.evaluated_through > state.evaluated_through) continue
     keep(state)
-    const rule = byName.get(state.rule)
-    if (rule) watch(rule, state)
   }
   /** What rules have begun that are others now: to be ended with the first batch. */
-  let superseded = [...bySeries.values()].flatMap((own) =>
-    [...own.values()].filter((state) => isSuperseded(state, byName.get(state.rule))),
-  )
+  let superseded: { readonly state: RuleEpisode; readonly rule: Rule | undefined }[] = []
+  for (const [series, own] of bySeries) {
+    const labels = JSON.parse(series) as Aggregate['series']
+    for (const state of own.values()) {
+      const named = byName.get(state.rule)
+      // A rule that is of other series now is gone from this one.
+      const rule = named && isOf(named, labels) ? named : undefined
+      if (isSuperseded(state, rule)) superseded.push({ state, rule })
+      else if (rule) watch(rule, state)
+    }
+  }
 
   function keep(state: RuleEpisode): void {
     let own = bySeries.get(state.series)
@@ -76,21 +82,22 @@ export function createTriggers(
     const all = watched.get(size_s) ?? new Map<string, RuleEpisode>()
     watched.set(size_s, all)
     const key = keyOf(state)
-    if (watchesSilence(state, starters.has(rule))) all.set(key, state)
+    if (watchesSilence(rule, state, starters.has(rule))) all.set(key, state)
     else all.delete(key)
   }
 
-  function passTime({ size_s, end }: Aggregate, events: Output[], kept: Output[]): void {
+  /** False for a first result that came behind a later end: it is as late as a correction. */
+  function passTime({ size_s, end }: Aggregate, events: Output[], kept: Output[]): boolean {
     const last = ends.get(size_s)
-    if (last !== undefined && end <= last) return
+    if (last !== undefined && end <= last) return end === last
     ends.set(size_s, end)
-    const all = last === undefined ? undefined : watched.get(size_s)
-    if (!all) return
-    for (const before of [...all.values()]) {
+    const all = last === undefined ? [] : (watched.get(size_s)?.values() ?? [])
+    for (const before of [...all]) {
       if (before.evaluated_through >= last!) continue
       const rule = byName.get(before.rule)!
       take(rule, before, stepSilent(rule, before, last!), events, kept)
     }
+    return true
   }
 
   function take(
@@ -101,18 +108,17 @@ export function createTriggers(
     kept: Output[],
   ): void {
     keep(state)
-    // Nearly all are not: their keys need not be made.
     const isStarted = rule !== undefined && starters.has(rule)
-    if (rule && (watchesSilence(before, isStarted) || watchesSilence(state, isStarted))) {
-      watch(rule, state)
-    }
+    const isWatched = rule !== undefined && watchesSilence(rule, state, isStarted)
+    // Nearly all are not: their keys need not be made.
+    if (rule && (isWatched || watchesSilence(rule, before, isStarted))) watch(rule, state)
     if (event) {
       counts.count(event.state === 'firing' ? 'fired' : 'resolved', 1)
       const to = partitionOf(event.trigger_id, partitions[TRIGGER_EVENTS]!)
       events.push({ topic: TRIGGER_EVENTS, partition: to, key: event.trigger_id, value: event })
     }
     // The state's partition is the aggregates', so that one owner has both.
-    if (!rule || isWorthKeeping(before, state, isStarted)) {
+    if (!rule || isWorthKeeping(before, state, isWatched)) {
       kept.push({ topic: TRIGGER_STATE, partition, key: keyOf(state), value: state })
     }
   }
@@ -140,8 +146,7 @@ export function createTriggers(
       const events: Output[] = []
       const kept: Output[] = []
       let next = 0
-      for (const state of superseded) {
-        const rule = byName.get(state.rule)
+      for (const { state, rule } of superseded) {
         take(rule, state, supersede(state, rule), events, kept)
       }
       superseded = []
@@ -149,8 +154,7 @@ export function createTriggers(
         next = offset + 1
         const aggregate = value as Aggregate
         if (bad || !aggregate.final || aggregate.revision > 0) continue
-        passTime(aggregate, events, kept)
-        apply(aggregate, events, kept)
+        if (passTime(aggregate, events, kept)) apply(aggregate, events, kept)
       }
       const commit = { offset: next, metadata: JSON.stringify([...ends]) }
       const last: Plan = { ...nothing, outputs: kept, commit }
@@ -212,6 +216,11 @@ function createLookUp(rules: readonly Rule[]): (aggregate: Aggregate) => readonl
     if (!group || group.areForAll) return group?.rules ?? []
     return group.rules.filter((rule) => isOneOf(series, rule.series))
   }
+}
+
+/** Whether a rule is evaluated on a series. */
+function isOf({ groupBy, series }: Rule, labels: Aggregate['series']): boolean {
+  return hasGrouping(labels, groupBy) && isOneOf(labels, series)
 }
 
 /** Whether a series has the dimension values that a rule asks for. */

@@ -118,7 +118,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'keep no state of triggers',
     file: 'services/triggers/processor.ts',
     edits: [
-      ['isWorthKeeping(before, state, isStarted)', 'isWorthKeeping(state, state, isStarted)'],
+      ['isWorthKeeping(before, state, isWatched)', 'isWorthKeeping(state, state, isWatched)'],
     ],
   },
   {

@@ -25,23 +25,13 @@ const RULES: readonly PlainRule[] = [
   },
 ]
 
-/**
- * Leaves out a series of which a window's first result came behind a later window's, which only a
- * backfill brings about: whether that one is evaluated depends on where a member began anew.
- */
-export const LEAVES_OUT_DISORDER = true
-
 /** What is missing of the trigger events, and what should not be there, by the log's partitions. */
 export function ruleFaults(
   logs: readonly (readonly Aggregate[])[],
   events: readonly TriggerEvent[],
 ): readonly string[] {
-  const leftOut = LEAVES_OUT_DISORDER ? disordered(logs.flat()) : new Set<string>()
-  const wanted = new Set(
-    logs.flatMap((log) => RULES.flatMap((rule) => eventsOf(rule, log, leftOut))),
-  )
-  const checked = events.filter(({ series }) => !leftOut.has(JSON.stringify(series)))
-  const got = new Set(checked.map(({ trigger_id, state }) => `${trigger_id} ${state}`))
+  const wanted = new Set(logs.flatMap((log) => RULES.flatMap((rule) => eventsOf(rule, log))))
+  const got = new Set(events.map(({ trigger_id, state }) => `${trigger_id} ${state}`))
   return [
     ...[...wanted].filter((key) => !got.has(key)).map((key) => `no trigger event ${key}`),
     ...[...got].filter((key) => !wanted.has(key)).map((key) => `a trigger event ${key}`),
@@ -50,18 +40,6 @@ export function ruleFaults(
 
 function isMinute({ series, size_s, revision }: Aggregate): boolean {
   return Object.keys(series).length === 1 && size_s === 60 && revision === 0
-}
-
-function disordered(aggregates: readonly Aggregate[]): ReadonlySet<string> {
-  const ends = new Map<string, number[]>()
-  for (const window of aggregates.filter(isMinute)) {
-    const series = JSON.stringify(window.series)
-    const seen = ends.get(series) ?? []
-    ends.set(series, seen)
-    if (!seen.includes(window.end)) seen.push(window.end)
-  }
-  const isMixed = (seen: number[]) => seen.some((end, i) => i > 0 && end < seen[i - 1]!)
-  return new Set([...ends].filter(([, seen]) => isMixed(seen)).map(([series]) => series))
 }
 
 interface PlainState {
@@ -75,11 +53,7 @@ interface PlainState {
 const HOUR_MS = 3_600_000
 
 /** `trigger_id state` of each, from the first results of the windows in the order of the log. */
-function eventsOf(
-  rule: PlainRule,
-  log: readonly Aggregate[],
-  leftOut: ReadonlySet<string>,
-): string[] {
+function eventsOf(rule: PlainRule, log: readonly Aggregate[]): string[] {
   const found: string[] = []
   const series = new Map<string, PlainState>()
   let last = 0
@@ -89,8 +63,10 @@ function eventsOf(
       for (const state of series.values()) passSilence(state, last, found)
       last = window.end
     }
+    // A repeat, or as late as a correction.
+    if (window.end < last) continue
     const text = JSON.stringify(window.series)
-    if (!isMinute(window) || !(rule.dimension in window.series) || leftOut.has(text)) continue
+    if (!isMinute(window) || !(rule.dimension in window.series)) continue
     const state = series.get(text) ?? { through: 0, heard: 0, held: 0, firing: null }
     series.set(text, state)
     // A repeat.
@@ -110,11 +86,12 @@ function eventsOf(
   return found
 }
 
-/** Others had a window that ended then: silence says nothing of what has begun, but for an hour. */
+/** Others had a window that ended then: silence ends a hold, and what fires after an hour. */
 function passSilence(state: PlainState, end: number, found: string[]): void {
   if (state.through >= end || (state.held === 0 && !state.firing)) return
   state.through = end
+  state.held = 0
   if (end - state.heard <= HOUR_MS) return
   if (state.firing) found.push(`${state.firing} resolved`)
-  Object.assign(state, { firing: null, held: 0 })
+  state.firing = null
 }

@@ -12,6 +12,8 @@ export function createEpisode(rule: Rule, series: string): RuleEpisode {
     evaluated_through: 0,
     heard_through: 0,
     revision: ruleRevision(rule),
+    severity: rule.severity,
+    size_s: rule.windowMs / 1000,
     since: 0,
     held_ms: 0,
     fired_at: 0,
@@ -35,21 +37,27 @@ export function stepEpisode(rule: Rule, before: RuleEpisode, aggregate: Aggregat
   return step(rule, before, aggregate, aggregate.end)
 }
 
+const HOUR_MS = 3_600_000
+
 /** A series that is silent for longer is over: nothing of it holds any more. */
-const SILENT_MS_MAX = 3_600_000
+function silentMsMax({ forMs, keepFiringMs, windowMs }: Rule): number {
+  return Math.max(HOUR_MS, forMs + keepFiringMs + windowMs)
+}
 
 /**
  * The same of a window that the series did not have, when others had theirs: nothing came. What is
  * unknown then is as unknown as ever, but an hour of it ends what has fired.
  */
 export function stepSilent(rule: Rule, before: RuleEpisode, end: number): Step {
-  const { heard_through, evaluated_through } = before
-  const heard = heard_through || evaluated_through
-  const aggregate = emptyWindow(JSON.parse(before.series), end, rule.windowMs)
-  if (end - heard <= SILENT_MS_MAX) return step(rule, before, aggregate, heard)
+  const { heard_through: heard, evaluated_through } = before
   if (end <= evaluated_through) return { state: before, event: null }
-  const seen = { ...before, evaluated_through: end, heard_through: heard }
-  const state: RuleEpisode = { ...seen, state: 'inactive', since: 0, held_ms: 0 }
+  const seen = { ...before, evaluated_through: end }
+  // An earlier build did not say which windows there were: silence counts from here.
+  if (heard === 0) return { state: { ...seen, heard_through: end }, event: null }
+  const aggregate = emptyWindow(JSON.parse(before.series), end, rule.windowMs)
+  if (end - heard <= silentMsMax(rule)) return step(rule, before, aggregate, heard)
+  // What comes after it is a new series: its first windows are not whole.
+  const state: RuleEpisode = { ...seen, state: 'inactive', since: 0, held_ms: 0, first_end: 0 }
   return { state, event: isOpen(before) ? eventOf(rule, seen, 'resolved', aggregate, true) : null }
 }
 
@@ -60,9 +68,10 @@ export function startsBySilence(rule: Rule): boolean {
 }
 
 /** Whether a state changes though its series is silent, by whether its rule starts by that. */
-export function watchesSilence(state: RuleEpisode, isStarted: boolean): boolean {
+export function watchesSilence(rule: Rule, state: RuleEpisode, isStarted: boolean): boolean {
+  const { heard_through: heard, evaluated_through } = state
   if (state.state === 'inactive' && !isStarted) return false
-  return state.evaluated_through - state.heard_through <= SILENT_MS_MAX
+  return heard === 0 || evaluated_through - heard <= silentMsMax(rule)
 }
 
 function emptyWindow(series: Aggregate['series'], end: number, windowMs: number): Aggregate {
@@ -84,10 +93,10 @@ function step(rule: Rule, before: RuleEpisode, aggregate: Aggregate, heard: numb
   const wasOpen = isOpen(before)
   const through = { evaluated_through: aggregate.end, heard_through: heard }
   const revision = before.revision || ruleRevision(rule)
-  const seen = { ...before, first_end: firstEnd, revision, ...through }
+  const seen = { ...before, first_end: firstEnd, revision, ...through, ...saidOf(rule, before) }
   const said = verdictOf(rule.when, aggregate, isWhole, wasOpen)
   const verdict = taken(rule, said, aggregate, isWhole)
-  if (verdict === null) return { state: seen, event: null }
+  if (verdict === null) return { state: unknown(seen, aggregate.start >= heard), event: null }
   // A window that does not reach back to the last one begins anew: nothing is known in between.
   const goesOn = aggregate.start <= before.evaluated_through
   const sinceLastMs = aggregate.end - before.evaluated_through
@@ -112,6 +121,18 @@ function step(rule: Rule, before: RuleEpisode, aggregate: Aggregate, heard: numb
   return { state, event: eventOf(rule, state, 'firing', aggregate, isWhole) }
 }
 
+/** What an event says of the rule, also when the rule is another by then. */
+function saidOf(rule: Rule, { severity, size_s }: RuleEpisode) {
+  return { severity: severity || rule.severity, size_s: size_s || rule.windowMs / 1000 }
+}
+
+/** Behind silence over which no window reaches, what counts how long begins anew. */
+function unknown(seen: RuleEpisode, isGap: boolean): RuleEpisode {
+  if (!isGap || seen.state === 'inactive' || seen.state === 'firing') return seen
+  if (seen.state === 'recovering') return { ...seen, held_ms: 0 }
+  return { ...seen, state: 'inactive', since: 0, held_ms: 0 }
+}
+
 /** What a verdict is taken for. That a window is not whole yet is no breach. */
 function taken(rule: Rule, verdict: Verdict, aggregate: Aggregate, isWhole: boolean): Verdict {
   if (verdict !== null || rule.noData === 'hold') return verdict
@@ -132,15 +153,16 @@ export function isOfRule(state: RuleEpisode, rule: Rule | undefined): boolean {
 export function supersede(before: RuleEpisode, rule: Rule | undefined): Step {
   const revision = rule ? ruleRevision(rule) : ''
   const ended = { state: 'inactive', since: 0, held_ms: 0, fired_at: 0, revision } as const
-  const state: RuleEpisode = { ...before, ...ended }
+  const now = rule && { severity: rule.severity, size_s: rule.windowMs / 1000 }
+  const state: RuleEpisode = { ...before, ...ended, ...now }
   if (!isOpen(before)) return { state, event: null }
   const event: TriggerEvent = {
     trigger_id: triggerId(before),
     rule: before.rule,
     state: 'resolved',
-    severity: rule?.severity ?? 'warning',
+    severity: before.severity || rule?.severity || 'warning',
     series: JSON.parse(before.series),
-    size_s: (rule?.windowMs ?? 0) / 1000,
+    size_s: before.size_s || (rule?.windowMs ?? 0) / 1000,
     window_end: before.evaluated_through,
     since: before.since,
     condition: `superseded: the rule ${rule ? 'was changed' : 'is gone'}`,
@@ -181,13 +203,12 @@ function eventOf(
 
 /**
  * Whether a step left something that a restart must find again: of what silence changes also how
- * far it has come, since whoever comes next must know which windows the series had. `isStarted`:
- * its rule starts by silence.
+ * far it has come (`isWatched`), since whoever comes next must know which windows it had.
  */
 export function isWorthKeeping(
   before: RuleEpisode,
   after: RuleEpisode,
-  isStarted: boolean,
+  isWatched: boolean,
 ): boolean {
   return (
     before.state !== after.state ||
@@ -196,6 +217,6 @@ export function isWorthKeeping(
     before.fired_at !== after.fired_at ||
     before.first_end !== after.first_end ||
     before.revision !== after.revision ||
-    (before.evaluated_through !== after.evaluated_through && watchesSilence(after, isStarted))
+    (before.evaluated_through !== after.evaluated_through && isWatched)
   )
 }

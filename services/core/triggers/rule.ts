@@ -74,11 +74,16 @@ export interface Rule {
 
 const revisions = new WeakMap<Rule, string>()
 
+/** What a later build may add to every rule, and what is as good as not said. */
+const UNSAID = new Set<unknown>([0, null, 'hold'])
+
 /** A short text that changes when anything in the rule does. */
 export function ruleRevision(rule: Rule): string {
   let revision = revisions.get(rule)
   if (revision === undefined) {
-    revision = hash32(JSON.stringify(rule)).toString(16)
+    revision = hash32(
+      JSON.stringify(rule, (_, value) => (UNSAID.has(value) ? undefined : value)),
+    ).toString(16)
     revisions.set(rule, revision)
   }
   return revision

@@ -143,6 +143,8 @@ export function episode(number: number): RuleEpisode {
     held_ms: 0,
     heard_through: 0,
     revision: '',
+    severity: '',
+    size_s: 0,
     ...zero,
   }
 }

@@ -81,8 +81,7 @@ describe('exporter/otlp-processor', () => {
     ]
     const plan = give(processor, [...recordsOf(others), bad])
     expect(plan.effects).to.deep.equal([])
-    // The first minute of any grouping is where its stream begins.
-    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '{"from":1}' })
+    expect(plan.commit).to.deep.equal({ offset: 6, metadata: '{"from":0}' })
     expect(processor.stats).to.deep.equal({
       records: 6,
       bad: 1,
@@ -182,12 +181,14 @@ describe('exporter/otlp-processor', () => {
   })
 
   it('need not be read from long ago where no series of its own has windows', () => {
-    const others = minutes(400).map((window) => ({ ...window, series: { model: 'llama' } }))
-    const log = recordsOf(others)
-    const { commit } = give(processorOf({ views: [['model']] }), log)
-    const { from } = JSON.parse(commit!.metadata) as { from: number }
-    expect(from).to.be.above(360)
-    expect(processorOf({}, commit).startOffset).to.equal(from)
+    const log = recordsOf(minutes(1).map((window) => ({ ...window, series: { model: 'llama' } })))
+    const far = { ...log[0]!, offset: 50_000 }
+    const { commit } = give(processorOf({ views: [['model']] }), [...log, far])
+    expect(JSON.parse(commit!.metadata)).to.deep.equal({ from: 40_000 })
+    // Once something is counted, from where that began.
+    const own = { ...recordsOf(minutes(1))[0]!, offset: 50_001 }
+    const counted = give(processorOf(), [...log, own, { ...far, offset: 90_000 }])
+    expect(JSON.parse(counted.commit!.metadata)).to.deep.equal({ from: 50_001 })
   })
 
   it('takes the grouping in any order of its dimensions', () => {

@@ -57,6 +57,14 @@ describe('lens triggers test', () => {
       'did not come: slow firing at 2m',
       'came: slow firing at 1m',
     ])
+    const twice = '    expect: [{ at: 1m, state: firing }, { at: 1m, state: firing }]'
+    expect(faultsOf(`  - name: t\n    rule: slow\n${slow}]\n${twice}`)).to.deep.equal([
+      'did not come: slow firing at 1m',
+    ])
+    const typo = '    series: { modle: llama }\n    windows: [{}]'
+    expect(faultsOf(`  - name: t\n    rule: slow\n${typo}`)).to.deep.equal([
+      'series: no rule of it is grouped by modle',
+    ])
     expect(faultsOf('  - name: t\n    rule: other\n    windows: [{}]')).to.deep.equal([
       'there is no rule other',
     ])
@@ -210,7 +218,9 @@ describe('lens triggers backtest', () => {
   async function fired(all: readonly Aggregate[], span = ALWAYS): Promise<TriggerEvent[]> {
     const store = await lakeOf(all)
     const events: TriggerEvent[] = []
-    for await (const event of backtest(store, [SLOW], span, () => {})) events.push(event)
+    const progress = { endMs: 0 }
+    for await (const event of backtest(store, [SLOW], span, progress, () => {})) events.push(event)
+    expect(progress.endMs).to.equal(all.at(-1)!.end)
     return events
   }
 
@@ -222,10 +232,10 @@ describe('lens triggers backtest', () => {
     const wanted = tryRules([SLOW]).give(LOG)
     expect(wanted.length).to.be.above(20)
     expect(await fired(LOG)).to.deep.equal(wanted)
-    // The order within an hour is not that of the log, and corrections are none.
+    // Corrections are none.
     const correction = windowEnding(3, { revision: 1, metrics: { e2e_us: distribution() } })
     await rm(folder, { recursive: true })
-    expect(await fired([correction, ...LOG.toReversed()])).to.deep.equal(wanted)
+    expect(await fired([correction, ...LOG])).to.deep.equal(wanted)
   })
 
   it('reads a window back as far as a rule can ask', () => {
@@ -238,10 +248,12 @@ describe('lens triggers backtest', () => {
   })
 
   it('sums up how often, how long, and what fires still', async () => {
-    expect(sumUp(tryRules([SLOW]).give(windows('-++--+++')))).to.deep.equal([
+    const endMs = NOON_MS + 17 * MINUTE_MS
+    expect(sumUp(tryRules([SLOW]).give(windows('-++--+++')), endMs)).to.deep.equal([
       {
         ...{ rule: 'e2e-p95-high', series: '{"model":"m-1"}', times: 2 },
-        ...{ heldMs: 60_000, longestMs: 60_000, lastEnd: null },
+        // From the second minute to the third, and from the sixth on.
+        ...{ heldMs: 12 * MINUTE_MS, longestMs: 11 * MINUTE_MS, lastEnd: null },
         first: new Date(NOON_MS + 2 * MINUTE_MS).toISOString(),
       },
     ])

@@ -1,10 +1,17 @@
 import { expect } from 'chai'
 import type { Aggregate, RuleEpisode, TriggerEvent } from '../../../schemas/records.ts'
 import { AGGREGATES, TRIGGER_EVENTS, TRIGGER_STATE } from '../../../schemas/topics.ts'
-import type { Plan, Processor } from '../../../services/core/processor.ts'
+import type { Commit, Output, Plan, Processor } from '../../../services/core/processor.ts'
 import { createEpisode } from '../../../services/core/triggers/episode.ts'
 import { createTriggers } from '../../../services/triggers/processor.ts'
-import { compare, distribution, E2E_P95, rule, windowEnding } from '../core/triggers/fixture.ts'
+import {
+  compare,
+  distribution,
+  E2E_P95,
+  REQUEST_RATE,
+  rule,
+  windowEnding,
+} from '../core/triggers/fixture.ts'
 
 const FAST = { metrics: { e2e_us: distribution({ p95: 1 }) } }
 const SLOW = rule({ when: compare(E2E_P95, 100_000) })
@@ -15,9 +22,10 @@ function processorOf(
   changelog: readonly unknown[] = [],
   policy: Partial<Policy> = {},
   count: (name: string) => void = () => {},
+  committed: Commit | null = null,
 ): Processor {
   const assignment = {
-    ...{ topic: AGGREGATES, partition: 0, committed: null, firstOffset: 0, changelog },
+    ...{ topic: AGGREGATES, partition: 0, committed, firstOffset: 0, changelog },
     partitions: { [TRIGGER_EVENTS]: 1, [TRIGGER_STATE]: 1 },
   }
   return createTriggers(assignment, { rules: [SLOW], statesMax: 9, ...policy }, { count })
@@ -26,6 +34,20 @@ function processorOf(
 function give(processor: Processor, windows: readonly Aggregate[]): Plan {
   const records = windows.map((value, offset) => ({ offset, appendMs: 0, value, bad: null }))
   return processor.onBatch({ topic: AGGREGATES, partition: 0, records })
+}
+
+function plansOf(first: Plan): Plan[] {
+  const plans: Plan[] = []
+  for (let plan: Plan | undefined = first; plan; plan = plan.rest?.()) plans.push(plan)
+  return plans
+}
+
+function outputsOf(first: Plan): Output[] {
+  return plansOf(first).flatMap(({ outputs }) => outputs)
+}
+
+function commitOf(first: Plan): Commit | null {
+  return plansOf(first).at(-1)!.commit
 }
 
 function topicsOf({ outputs, commit }: Plan): readonly unknown[] {
@@ -76,6 +98,54 @@ describe('triggers/processor', () => {
     expect(give(processorOf([left], { rules: [] }), [windowEnding(2)]).outputs).to.deep.equal([])
   })
 
+  it('takes a rule that is of other series now for gone from the ones before', () => {
+    const low = rule({ when: compare(REQUEST_RATE, 1, { direction: 'below' }) })
+    const severe = { ...low, severity: 'critical' }
+    const quiet = windowEnding(9, { requests: 0 })
+    const log = [windowEnding(0), windowEnding(8), quiet]
+    const states = outputsOf(give(processorOf([], { rules: [severe] }), log))
+    const kept = states.filter(({ topic }) => topic === TRIGGER_STATE).map(({ value }) => value)
+    const firing = kept.at(-1) as RuleEpisode
+    expect(firing).to.deep.include({ state: 'firing', severity: 'critical', size_s: 300 })
+    const narrow = [{ ...low, series: { model: 'm-2' } }]
+    const next = processorOf([firing], { rules: narrow })
+    const later = [20, 21, 22].map((m) => windowEnding(m, { series: { model: 'm-2' } }))
+    const events = outputsOf(give(next, later)).filter(({ topic }) => topic === TRIGGER_EVENTS)
+    // Not the healthy series that it is not of any more: that has no windows here.
+    expect(events.map(({ value }) => value)).to.have.length(1)
+    expect(events[0]!.value).to.deep.include({
+      ...{ state: 'resolved', severity: 'critical', size_s: 300 },
+      condition: 'superseded: the rule is gone',
+    })
+  })
+
+  it('does not evaluate a first result that comes behind a later end, restarted or not', () => {
+    const [late, now] = [windowEnding(20), windowEnding(41, FAST)]
+    const log = [windowEnding(0, FAST), windowEnding(40, FAST)]
+    const whole = outputsOf(give(processorOf(), [...log, late, now]))
+    const first = give(processorOf(), log)
+    const states = outputsOf(first).map(({ value }) => value)
+    const restarted = processorOf(states, {}, () => {}, commitOf(first))
+    const rest = outputsOf(give(restarted, [late, now]))
+    const isEvent = ({ topic }: Output) => topic === TRIGGER_EVENTS
+    expect(whole.filter(isEvent)).to.deep.equal([])
+    expect(rest.filter(isEvent)).to.deep.equal([])
+  })
+
+  it('ends, an hour from now, what an earlier build has left firing for a silent series', () => {
+    const firing = give(processorOf(), [windowEnding(0)]).rest!().outputs[0]!.value as RuleEpisode
+    const old = { ...firing, heard_through: 0, revision: '', severity: '', size_s: 0 }
+    const others = Array.from({ length: 120 }, (_, i) =>
+      windowEnding(30 + i, { ...FAST, series: { model: 'm-2' } }),
+    )
+    const events = outputsOf(give(processorOf([old]), others)).filter(
+      ({ topic }) => topic === TRIGGER_EVENTS,
+    )
+    expect(events.map(({ value }) => (value as TriggerEvent).window_end)).to.deep.equal([
+      windowEnding(91).end,
+    ])
+  })
+
   it('begins a hold anew when the rule was changed in it, and goes on when it was not', () => {
     const rules = [rule({ forMs: 60_000 })]
     const pending = give(processorOf([], { rules }), [windowEnding(0)]).outputs[0]!
@@ -113,7 +183,10 @@ describe('triggers/processor', () => {
 
   it('keeps so many pairs of rule and series, found again or new, and refuses the others', () => {
     const names: string[] = []
-    const other = { ...createEpisode(rule({ name: 'gone' }), 'x'), evaluated_through: 1 }
+    const other = {
+      ...createEpisode(rule({ name: 'gone' }), '{"model":"x"}'),
+      evaluated_through: 1,
+    }
     const policy = { statesMax: 2 }
     const processor = processorOf([other, other], policy, (name) => names.push(name))
     const windows = ['a', 'b', 'a'].map((model, i) => windowEnding(i, { series: { model } }))

@@ -5,6 +5,7 @@ import {
   isWorthKeeping,
   startsBySilence,
   stepEpisode,
+  watchesSilence,
 } from '../../../../services/core/triggers/episode.ts'
 import { type Rule, ruleRevision } from '../../../../services/core/triggers/rule.ts'
 import { NOON_MS } from '../../../records.ts'
@@ -67,6 +68,8 @@ describe('core/triggers/episode: state', () => {
       evaluated_through: 0,
       heard_through: 0,
       revision: ruleRevision(rule()),
+      severity: 'warning',
+      size_s: 300,
       since: 0,
       held_ms: 0,
       fired_at: 0,
@@ -138,8 +141,10 @@ describe('core/triggers/episode: state', () => {
       { fired_at: 1 },
       { first_end: 1 },
     ]
-    const isKept = (by: Rule, after: Partial<RuleEpisode>) =>
-      isWorthKeeping(state, { ...state, ...after }, startsBySilence(by))
+    const isKept = (by: Rule, more: Partial<RuleEpisode>) => {
+      const after = { ...state, ...more }
+      return isWorthKeeping(state, after, watchesSilence(by, after, startsBySilence(by)))
+    }
     for (const more of changed) expect(isKept(rule(), more)).to.equal(true)
     const later = { evaluated_through: 1, heard_through: 1 }
     expect(isKept(rule(), later)).to.equal(false)
@@ -159,7 +164,8 @@ describe('core/triggers/episode: state', () => {
     let state = kept
     for (const window of minutes.slice(0, 2)) {
       const step = stepEpisode(waiting, state, window)
-      if (isWorthKeeping(state, step.state, startsBySilence(waiting))) kept = step.state
+      const isWatched = watchesSilence(waiting, step.state, startsBySilence(waiting))
+      if (isWorthKeeping(state, step.state, isWatched)) kept = step.state
       state = step.state
     }
     const { event } = stepEpisode(waiting, kept, minutes[2]!)
