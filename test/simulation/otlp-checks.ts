@@ -115,11 +115,14 @@ interface Counted {
 function wantedOf(aggregates: readonly Aggregate[], temporality: Temporality) {
   const points = new Map<string, bigint>()
   const all = new Map<string, Counted>()
+  const viewEnds = new Map<string, number>()
   for (const aggregate of aggregates) {
     const { series, size_s, revision, start, end } = aggregate
     if (isView(aggregate)) {
       const [name, bits] = viewOf(aggregate)
-      points.set(`${name} ${start} ${end}`, bits)
+      // A gauge does not go back in time.
+      if (end > (viewEnds.get(name) ?? 0)) points.set(`${name} ${start} ${end}`, bits)
+      viewEnds.set(name, Math.max(viewEnds.get(name) ?? 0, end))
     }
     if (size_s !== 60 || revision > 0 || Object.keys(series).length !== 4) continue
     const name = `${JSON.stringify(series)} ${Math.floor(start / STREAM_MS)}`
