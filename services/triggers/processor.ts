@@ -154,7 +154,9 @@ export function createTriggers(
         next = offset + 1
         const aggregate = value as Aggregate
         if (bad || !aggregate.final || aggregate.revision > 0) continue
-        if (passTime(aggregate, events, kept)) apply(aggregate, events, kept)
+        if (isMadeUp(aggregate) || passTime(aggregate, events, kept)) {
+          apply(aggregate, events, kept)
+        }
       }
       const commit = { offset: next, metadata: JSON.stringify([...ends]) }
       const last: Plan = { ...nothing, outputs: kept, commit }
@@ -164,6 +166,11 @@ export function createTriggers(
     onTick: () => nothing,
     onDrain: () => nothing,
   }
+}
+
+/** The silent fleet's windows go by the clock: event time, as of a backfill, may be far from it. */
+function isMadeUp({ series, requests }: Aggregate): boolean {
+  return requests === 0 && Object.keys(series).length === 0
 }
 
 /** Of a rule that is gone, what has not fired is left as it is. */

@@ -132,6 +132,12 @@ describe('triggers/processor', () => {
     expect(rest.filter(isEvent)).to.deep.equal([])
   })
 
+  it('does not take the clock of a silent fleet for the time of events', () => {
+    const fleet = windowEnding(1440, { series: {}, requests: 0, metrics: {} })
+    const plan = give(processorOf(), [windowEnding(0, FAST), fleet, windowEnding(1)])
+    expect(plan.outputs.map(({ value }) => (value as TriggerEvent).state)).to.deep.equal(['firing'])
+  })
+
   it('ends, an hour from now, what an earlier build has left firing for a silent series', () => {
     const firing = give(processorOf(), [windowEnding(0)]).rest!().outputs[0]!.value as RuleEpisode
     const old = { ...firing, heard_through: 0, revision: '', severity: '', size_s: 0 }
