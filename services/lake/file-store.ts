@@ -37,7 +37,7 @@ export function createFileStore(folder: string): ObjectStore {
       try {
         return await readFile(join(root, path))
       } catch (error) {
-        if (codeOf(error) === 'ENOENT') return null
+        if (NOT_THERE.has(codeOf(error))) return null
         throw storeError('read', join(root, path), error)
       }
     },
@@ -84,6 +84,9 @@ async function putFile(target: string, bytes: Uint8Array): Promise<boolean> {
 }
 
 const TEMPORARY = '.tmp'
+
+/** Also below what is no folder: who wants to write there is told. */
+const NOT_THERE = new Set(['ENOENT', 'ENOTDIR'])
 
 /** File systems without hard links; in a mount of another machine's folder, for example. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
