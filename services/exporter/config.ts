@@ -13,6 +13,8 @@ function dimensionsOf(text: string): readonly string[] {
   return names.filter((name) => name !== '')
 }
 
+const TWICE = 'names a dimension twice, or two that are one label to Prometheus'
+
 /** Also as labels, in which whatever is no letter or digit is the same. */
 function isEachOnce(names: readonly string[]): boolean {
   return new Set(names.map(labelName)).size === names.length
@@ -80,16 +82,13 @@ export const exporterConfig = z.object({
   otlpGrouping: z
     .string()
     .transform(dimensionsOf)
-    .refine(isEachOnce, 'names a dimension twice, or two that are one label to Prometheus')
+    .refine(isEachOnce, TWICE)
     .prefault('model,endpoint,region,tenant')
     .describe('Dimensions of the one grouping whose minutes are totals in OTLP and a scrape'),
   otlpViews: z
     .string()
     .transform((text) => (/^(none)?$/i.test(text) ? [] : text.split(';').map(dimensionsOf)))
-    .refine(
-      (all) => all.every(isEachOnce),
-      'names a dimension twice, or two that are one label to Prometheus',
-    )
+    .refine((all) => all.every(isEachOnce), TWICE)
     .prefault('model;endpoint')
     .describe(
       'Groupings whose windows of 5 and 15 minutes are gauges in OTLP and a scrape; or none',

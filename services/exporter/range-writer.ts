@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { failpoint } from '../bus/failpoint.ts'
 import { LensError } from '../core/errors.ts'
 import { readOrigin } from '../formats/parquet-origin.ts'
@@ -9,6 +8,7 @@ import {
   type OffsetRange,
   type RangeMarker,
   readMarker,
+  sha256Of,
 } from '../lake/range-marker.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import type { LakeFile, LakeRange } from './lake-range.ts'
@@ -67,8 +67,7 @@ export function createRangeSink(store: ObjectStore, encode: EncodeFile): RangeSi
 }
 
 function entryOf(path: string, dataset: string, rows: number, bytes: Uint8Array): FileEntry {
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
-  return { path, dataset, rows, bytes: bytes.length, sha256 }
+  return { path, dataset, rows, bytes: bytes.length, sha256: sha256Of(bytes) }
 }
 
 function originOf(store: ObjectStore, path: string, bytes: Uint8Array) {

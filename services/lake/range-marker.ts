@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { LakePlace } from './lake-path.ts'
 
 /** Why a range of the log ended where it did. */
@@ -25,6 +26,11 @@ export interface RangeCounts {
   readonly bad: number
   /** Rows that no file can hold. */
   readonly refused: number
+}
+
+/** The hash of a file, as entries have it. */
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 /** One file of a range. */

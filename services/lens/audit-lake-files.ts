@@ -1,11 +1,12 @@
 import type { Dataset } from '../formats/column.ts'
 import type { RowSource } from '../formats/parquet.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
-import { generationOf, type RecordedCompaction } from '../lake/compaction.ts'
+import { generationOf } from '../lake/compaction.ts'
 import { expiredBefore } from '../lake/expiry.ts'
 import { lakeFiles } from '../lake/lake-files.ts'
-import { readCompactions, readLakeLog } from '../lake/lake-log.ts'
+import { readLakeLog } from '../lake/lake-log.ts'
 import { liesBefore } from '../lake/lake-path.ts'
+import { createFileReader, isOfSources } from '../lake/moved-rows.ts'
 import type { ObjectStore } from '../lake/store.ts'
 
 /** Every file but what a compaction has replaced, or is making, and what may have expired. */
@@ -27,29 +28,16 @@ export async function* originsOf(
   { name }: Dataset,
   paths: readonly string[],
 ): AsyncIterable<[path: string, origin: FileOrigin | Error]> {
-  const known = new Map<string, RecordedCompaction>()
-  let last: { readonly path: string; readonly origin: FileOrigin | Error | null } | null = null
-
-  /** Null when it has expired. */
-  async function originOf(path: string): Promise<FileOrigin | Error | null> {
-    const bytes = await lake.get(path)
-    if (bytes !== null) return originIn(bytes)
-    for (const { inputs, output } of await readCompactions(lake, name, known)) {
-      const own = inputs.find((input) => input.path === path)
-      if (!own) continue
-      if (last?.path !== output.path) {
-        last = { path: output.path, origin: await originOf(output.path) }
-      }
-      const { origin } = last
-      return origin === null || origin instanceof Error ? origin : partOf(origin, own.sources)
-    }
-    const isExpired = liesBefore(path, await expiredBefore(lake))
-    return isExpired ? null : new Error('it was removed meanwhile')
-  }
-
+  const originOf = createFileReader<FileOrigin | Error>(lake, name, {
+    read: originIn,
+    part: (origin, sources) => (origin instanceof Error ? origin : partOf(origin, sources)),
+  })
   for (const path of paths) {
     const origin = await originOf(path)
     if (origin !== null) yield [path, origin]
+    else if (!liesBefore(path, await expiredBefore(lake))) {
+      yield [path, new Error('it was removed meanwhile')]
+    }
   }
 }
 
@@ -58,11 +46,9 @@ function partOf(
   { range, partitions, offsets }: FileOrigin,
   sources: readonly RowSource[],
 ): FileOrigin {
-  const rows = [...offsets.keys()].filter((row) =>
-    sources.some(({ partition, from, to }) => {
-      return partitions[row] === partition && offsets[row]! >= from && offsets[row]! < to
-    }),
-  )
+  const rows = [...offsets.keys()].filter((row) => {
+    return isOfSources(sources, partitions[row]!, offsets[row]!)
+  })
   return {
     range: { ...range, sources },
     partitions: rows.map((row) => partitions[row]!),

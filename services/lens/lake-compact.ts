@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { LensError } from '../core/errors.ts'
 import { datasetNamed } from '../formats/datasets.ts'
 import { mergeParquet } from '../formats/merge-parquet.ts'
@@ -16,6 +15,7 @@ import { expiredBefore } from '../lake/expiry.ts'
 import { isForestalled, type LakeFiles, type LiveFile, lakeFiles } from '../lake/lake-files.ts'
 import { type LakeLog, readSoundLog } from '../lake/lake-log.ts'
 import { liesBefore } from '../lake/lake-path.ts'
+import { sha256Of } from '../lake/range-marker.ts'
 import type { ObjectStore } from '../lake/store.ts'
 
 export interface CompactOptions {
@@ -175,10 +175,6 @@ async function removeOver(store: ObjectStore, files: LakeFiles, removeMs: number
   }
   for (const path of over) await store.remove(path)
   return over.length
-}
-
-function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
 }
 
 function notPut(store: ObjectStore, path: string): LensError {

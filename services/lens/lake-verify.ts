@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { datasetNamed, datasetsOf } from '../formats/datasets.ts'
 import type { RowSource } from '../formats/parquet.ts'
 import { type FileOrigin, readOrigin } from '../formats/parquet-origin.ts'
@@ -7,7 +6,7 @@ import { expiredBefore } from '../lake/expiry.ts'
 import { type LakeFiles, type LiveFile, lakeFiles } from '../lake/lake-files.ts'
 import { readCompactions, readLakeLog } from '../lake/lake-log.ts'
 import { liesBefore } from '../lake/lake-path.ts'
-import type { RangeMarker } from '../lake/range-marker.ts'
+import { type RangeMarker, sha256Of } from '../lake/range-marker.ts'
 import type { ObjectStore } from '../lake/store.ts'
 import { tileFaults } from '../lake/tiles.ts'
 
@@ -83,7 +82,7 @@ function goneSince(store: ObjectStore, expiredMs: number): (file: LiveFile) => P
 
 /** What is wrong with a file of the lake; null when nothing is. */
 function fileFault(bytes: Uint8Array, { dataset, sha256, sources }: LiveFile): string | null {
-  if (createHash('sha256').update(bytes).digest('hex') !== sha256) return 'other bytes were put'
+  if (sha256Of(bytes) !== sha256) return 'other bytes were put'
   const origin = readOrigin(bytes)
   const { range } = origin
   const isOwn = range.dataset === dataset && range.topic === datasetNamed(dataset).topic
